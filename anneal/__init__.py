@@ -1,0 +1,1 @@
+"""A machine-learning compiler in pure Python: tensor programs become fused WGSL kernels."""

@@ -1,0 +1,182 @@
+"""The node of every graph, and the arena where nodes are interned.
+
+`a is b` if and only if `a` and `b` are structurally equal. The arena holds nodes weakly: a node lives as long as something uses it,
+so memory is bounded by what the program still holds.
+
+>>> from anneal.ir.ops import Ops
+>>> from anneal.ir.dtype import dtypes
+>>> one = ARENA.intern(Ops.CONST, dtypes.int32, (), 1)
+>>> ARENA.intern(Ops.CONST, dtypes.int32, (), 1) is one
+True
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import weakref
+from typing import Any, Final, Literal, NoReturn, Self, final
+
+from anneal.ir.dtype import DType
+from anneal.ir.ops import Op, Ops
+
+Phase = Literal["forward", "backward", "update"]
+Origin = tuple[str, int]
+
+
+@final
+class UOp:
+    """An operation on operands: `op`, `dtype`, `src`, `arg`. Make nodes with `anneal.ir.build`, never directly."""
+
+    __slots__ = ("__weakref__", "_bounds", "_key", "_shape", "arg", "dtype", "op", "origin", "phase", "rule", "src")
+
+    op: Op
+    dtype: DType
+    src: tuple[UOp, ...]
+    arg: Any
+    # Side tables, kept in the node for speed; never part of its identity.
+    phase: Phase
+    """Which part of the program first built the node."""
+    origin: Origin | None
+    """The user's file and line that first built the node."""
+    rule: str | None
+    """The gradient rule that first built the node, for backward nodes."""
+    _key: bytes | None
+    _shape: Any
+    _bounds: Any
+
+    def __add__(self, other: UOp | int) -> UOp:
+        return ARENA.intern(Ops.ADD, self.dtype, (self, _lift(self, other)))
+
+    def __mul__(self, other: UOp | int) -> UOp:
+        return ARENA.intern(Ops.MUL, self.dtype, (self, _lift(self, other)))
+
+    def __floordiv__(self, other: UOp | int) -> UOp:
+        return ARENA.intern(Ops.IDIV, self.dtype, (self, _lift(self, other)))
+
+    def __mod__(self, other: UOp | int) -> UOp:
+        return ARENA.intern(Ops.MOD, self.dtype, (self, _lift(self, other)))
+
+    def __sub__(self, other: UOp | int) -> UOp:
+        return self + _lift(self, other) * -1
+
+    def __radd__(self, other: int) -> UOp:
+        return _lift(self, other) + self
+
+    def __rmul__(self, other: int) -> UOp:
+        return _lift(self, other) * self
+
+    def __rsub__(self, other: int) -> UOp:
+        return _lift(self, other) - self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a UOp is bound to its arena: print it with anneal.ir.text instead")
+
+    def __repr__(self) -> str:
+        operands = ", ".join(s.op.name for s in self.src)
+        return f"<{self.op.name}:{self.dtype.name} ({operands})" + (f" {self.arg!r}>" if self.arg is not None else ">")
+
+
+def _lift(node: UOp, other: UOp | int) -> UOp:
+    """An operand of index arithmetic; only integer nodes calculate with operators."""
+    if not node.dtype.is_int:
+        raise TypeError(f"operators on nodes are for integer arithmetic, not {node.dtype}")
+    return other if isinstance(other, UOp) else ARENA.intern(Ops.CONST, node.dtype, (), int(node.dtype.round(other)))
+
+
+class _Ref(weakref.ref[UOp]):
+    __slots__ = ("key",)
+    key: tuple[Any, ...]
+
+
+class Arena:
+    """Where nodes are interned; counts what it holds."""
+
+    def __init__(self) -> None:
+        self._table: dict[tuple[Any, ...], _Ref] = {}
+        self._lock = threading.RLock()
+        self.built = 0
+        """Nodes made since the start, dead ones too."""
+        self.phase: Phase = "forward"
+        """The phase that new nodes get."""
+        self.origin: Origin | None = None
+        """The user's line that new nodes get."""
+        self.rule: str | None = None
+        """The gradient rule that new nodes get."""
+
+    def __len__(self) -> int:
+        """Nodes alive now."""
+        return len(self._table)
+
+    def intern(self, op: Op, dtype: DType, src: tuple[UOp, ...] = (), arg: Any = None) -> UOp:
+        """Return the one node with these four parts."""
+        key = (op, dtype, src, arg if type(arg) is not float else arg.hex())
+        ref = self._table.get(key)
+        if ref is not None and (found := ref()) is not None:
+            return found
+        with self._lock:
+            ref = self._table.get(key)
+            if ref is not None and (found := ref()) is not None:
+                return found
+            node = object.__new__(UOp)
+            node.op, node.dtype, node.src, node.arg = op, dtype, src, arg
+            node.phase, node.origin, node.rule = self.phase, self.origin, self.rule
+            node._key = node._shape = node._bounds = None  # noqa: SLF001 - the arena makes the node
+            made = _Ref(node, self._drop)
+            made.key = key
+            self._table[key] = made
+            self.built += 1
+            return node
+
+    def _drop(self, ref: weakref.ref[UOp]) -> None:
+        assert isinstance(ref, _Ref)
+        if self._table.get(ref.key) is ref:
+            del self._table[ref.key]
+
+
+ARENA: Final = Arena()
+
+
+def _arg_text(arg: Any) -> str:
+    match arg:
+        case UOp():
+            return structural_key(arg).hex()
+        case tuple():
+            return "(" + ",".join(map(_arg_text, arg)) + ")"
+        case float():
+            return arg.hex()
+        case Op():
+            return arg.name
+        case None | bool() | int() | str():
+            return repr(arg)
+        case _:
+            raise TypeError(f"a node's arg cannot hold {type(arg).__name__}")
+
+
+def structural_key(root: UOp) -> bytes:
+    """Return a digest of the graph below `root` that is the same in every process, Python and machine."""
+    if root._key is not None:  # noqa: SLF001 - this is the side table
+        return root._key
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        missing = [s for s in node.src if s._key is None]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        if node._key is None:
+            head = f"{node.op.name}:{node.dtype.name}:{_arg_text(node.arg)}:{len(node.src)}:".encode()
+            node._key = hashlib.blake2b(b"".join((head, *(s._key for s in node.src))), digest_size=16).digest()  # type: ignore[misc]
+    return root._key  # type: ignore[return-value]
+
+
+def is_const(node: UOp, value: object = None) -> bool:
+    """True for a constant, and for that constant when `value` is given."""
+    return node.op is Ops.CONST and (value is None or node.arg == value)
