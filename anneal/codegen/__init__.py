@@ -1,0 +1,1 @@
+"""From kernels to WGSL: targets, default shapes, lowering to instructions, and text."""

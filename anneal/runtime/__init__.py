@@ -1,0 +1,1 @@
+"""Plans and the devices that run them."""

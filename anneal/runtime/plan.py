@@ -1,0 +1,185 @@
+"""A compiled program as plain data.
+
+A plan holds kernels, buffers and dispatches, and nothing else: it goes to JSON and back, its fingerprint is the SHA-256 of its canonical
+JSON without the measured statistics, and any device that fits its target runs it. Sizes are ints, or expressions in symbols as text.
+
+>>> size("n*4 + 3", {"n": 2})
+11
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import operator
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+from anneal.codegen.target import Target
+from anneal.errors import ParseError
+from anneal.ir.dtype import DType, by_name
+
+VERSION: Final = 1
+Size = int | str
+Role = Literal["input", "output", "temporary"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBuffer:
+    """One buffer that kernels bind."""
+
+    role: Role
+    """input: handed in by the caller; output: made for the caller; temporary: lives for one run, reused among values."""
+    dtype: str
+    """Element type; temporaries that hold several values in turn say that of the first."""
+    shape: tuple[Size, ...]
+    """Shape of the value; one axis for temporaries."""
+    bytes: Size
+    """Bytes to allocate: a multiple of 4, at least 4."""
+
+    @property
+    def element(self) -> DType:
+        """The dtype as an object."""
+        return by_name(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One storage buffer of a kernel; its position in the kernel is its binding number."""
+
+    buffer: int
+    """Position in the plan's buffers."""
+    writes: bool
+    """True when the kernel writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Why a value is where it is."""
+
+    value: str
+    """The value, as op, dtype and shape."""
+    scope: Literal["inline", "group", "global"]
+    """Computed where read; once a workgroup; or stored in a buffer."""
+    reason: str
+    """The rule that decided and the numbers it compared, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel and its dispatch."""
+
+    name: str
+    """What it is, unique in the plan and a valid identifier."""
+    wgsl: str
+    """A whole WGSL module with entry point `main`."""
+    program: str
+    """The same kernel as instructions (`anneal.ir.text`), for the reference runtime."""
+    bindings: tuple[Binding, ...]
+    workgroups: tuple[Size, Size, Size]
+    workgroup_size: tuple[int, int, int]
+    phases: tuple[str, ...]
+    """Which of forward, backward and update are computed in it."""
+    ops: tuple[str, ...]
+    """The tensor-level operations fused in it, in order of computation, as op and shape."""
+    flops: Size
+    bytes: Size
+    """Bytes read and written, each buffer's element once."""
+    boundaries: tuple[Boundary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled program: run it with `anneal.runtime.execute`."""
+
+    target: Target
+    buffers: tuple[PlanBuffer, ...]
+    """Inputs first, in slot order; then outputs; then temporaries."""
+    kernels: tuple[Kernel, ...]
+    """In the order to dispatch."""
+    outputs: tuple[int, ...]
+    """For each output of the program the buffer that holds it at the end; an input's position for an assign."""
+    assigned: tuple[int, ...] = ()
+    """Inputs that the plan overwrites."""
+    symbols: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Sizes known at run time: name to inclusive range."""
+    stats: Mapping[str, Any] = field(default_factory=dict)
+    """uops, rewrites, kernels, kernels_fused, peak_bytes, ms per stage; not part of the fingerprint."""
+
+    @property
+    def inputs(self) -> tuple[PlanBuffer, ...]:
+        """The buffers that the caller hands in."""
+        return tuple(b for b in self.buffers if b.role == "input")
+
+    def to_dict(self, *, stats: bool = True) -> dict[str, Any]:
+        """The plan as JSON types."""
+        data = {"version": VERSION, **asdict(self), "symbols": {k: list(v) for k, v in self.symbols.items()}, "stats": dict(self.stats)}
+        if not stats:
+            del data["stats"]
+        return data
+
+    def to_json(self) -> str:
+        """The plan as JSON text that `from_json` reads."""
+        return json.dumps(self.to_dict(), separators=(",", ":"), sort_keys=True)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON, statistics aside, in hex."""
+        text = json.dumps(self.to_dict(stats=False), separators=(",", ":"), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read what `to_json` wrote; raises ParseError on anything else."""
+        try:
+            data = json.loads(text)
+            if data["version"] != VERSION:
+                raise ParseError(f"this plan has version {data['version']}, this compiler reads {VERSION}: compile it again")
+            return cls(
+                target=Target.from_dict(data["target"]),
+                buffers=tuple(PlanBuffer(b["role"], by_name(b["dtype"]).name, tuple(b["shape"]), b["bytes"]) for b in data["buffers"]),
+                kernels=tuple(_kernel(k) for k in data["kernels"]),
+                outputs=tuple(map(int, data["outputs"])),
+                assigned=tuple(map(int, data["assigned"])),
+                symbols={k: (int(v[0]), int(v[1])) for k, v in data["symbols"].items()},
+                stats=data["stats"],
+            )
+        except (KeyError, TypeError, IndexError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+            raise ParseError(f"not a plan: {type(error).__name__}: {error}") from error
+
+
+def _kernel(data: dict[str, Any]) -> Kernel:
+    plain = {k: data[k] for k in ("name", "wgsl", "program", "flops", "bytes")}
+    tuples = {k: tuple(data[k]) for k in ("workgroups", "workgroup_size", "phases", "ops")}
+    bindings = tuple(Binding(int(b["buffer"]), bool(b["writes"])) for b in data["bindings"])
+    boundaries = tuple(Boundary(b["value"], b["scope"], b["reason"]) for b in data["boundaries"])
+    return Kernel(**plain, **tuples, bindings=bindings, boundaries=boundaries)
+
+
+_BINARY: Final = {ast.Add: operator.add, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod}
+
+
+def size(value: Size, symbols: Mapping[str, int]) -> int:
+    """The number that a size stands for, under values of the symbols."""
+    if isinstance(value, int):
+        return value
+    try:
+        return _evaluate(ast.parse(value, mode="eval").body, symbols)
+    except (SyntaxError, KeyError, ZeroDivisionError) as error:
+        raise ParseError(f"cannot evaluate the size {value!r} with {dict(symbols)}: {error}") from error
+
+
+def _evaluate(node: ast.expr, symbols: Mapping[str, int]) -> int:
+    match node:
+        case ast.Constant(value=int(number)):
+            return number
+        case ast.Name(id=name):
+            return symbols[name]
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return -_evaluate(inner, symbols)
+        case ast.BinOp(left=left, op=kind, right=right) if type(kind) in _BINARY:
+            return int(_BINARY[type(kind)](_evaluate(left, symbols), _evaluate(right, symbols)))
+        case _:
+            raise ParseError(f"a size may only use names, integers, + * // %: {ast.dump(node)}")
