@@ -1,0 +1,1 @@
+"""Facts about nodes, computed once and kept beside them."""
