@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from anneal.ir.dtype import DType, Scalar, dtypes
-from anneal.ir.interp import cast_value
 from anneal.ir.ops import Op, Ops
+from anneal.ir.scalars import cast_value
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
 
