@@ -111,6 +111,7 @@ def evaluate(roots: Sequence[UOp], inputs: Mapping[UOp, Sequence[Scalar]]) -> li
     """Return the elements of each root in row-major order, given those of each BUFFER, PARAM and VARIABLE. A sink stands for its operands.
 
     >>> from anneal.ir import build
+    >>> from anneal.ir.dtype import dtypes
     >>> x = build.param(0, (2, 3), dtypes.float32)
     >>> evaluate([build.reduce_axis(Ops.ADD, x, (0,))], {x: [1, 2, 3, 4, 5, 6]})
     [[5.0, 7.0, 9.0]]

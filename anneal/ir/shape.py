@@ -22,7 +22,7 @@ Shape = tuple[Dim, ...]
 
 _SAME_AS_FIRST: Final = frozenset({Ops.CONTIGUOUS, Ops.DETACH, Ops.ASSIGN, Ops.FLIP})
 _ARG_IS_SHAPE: Final = frozenset({Ops.RESHAPE, Ops.EXPAND})
-_SCALAR: Final = frozenset({Ops.CONST, Ops.VARIABLE, Ops.RANGE, Ops.LOAD, Ops.STORE, Ops.REDUCE, Ops.SINK})
+_SCALAR: Final = frozenset({Ops.CONST, Ops.VARIABLE, Ops.RANGE, Ops.AT, Ops.LOAD, Ops.STORE, Ops.REDUCE, Ops.SINK})
 
 
 def shape(root: UOp) -> Shape:

@@ -28,7 +28,7 @@ Origin = tuple[str, int]
 class UOp:
     """An operation on operands: `op`, `dtype`, `src`, `arg`. Make nodes with `anneal.ir.build`, never directly."""
 
-    __slots__ = ("__weakref__", "_bounds", "_key", "_shape", "arg", "dtype", "op", "origin", "phase", "rule", "src")
+    __slots__ = ("__weakref__", "_bounds", "_key", "_ranges", "_shape", "arg", "dtype", "op", "origin", "phase", "rule", "src")
 
     op: Op
     dtype: DType
@@ -44,6 +44,7 @@ class UOp:
     _key: bytes | None
     _shape: Any
     _bounds: Any
+    _ranges: frozenset[UOp] | None
 
     def __add__(self, other: UOp | int) -> UOp:
         return ARENA.intern(Ops.ADD, self.dtype, (self, _lift(self, other)))
@@ -127,7 +128,7 @@ class Arena:
             node = object.__new__(UOp)
             node.op, node.dtype, node.src, node.arg = op, dtype, src, arg
             node.phase, node.origin, node.rule = self.phase, self.origin, self.rule
-            node._key = node._shape = node._bounds = None  # noqa: SLF001 - the arena makes the node
+            node._key = node._shape = node._bounds = node._ranges = None  # noqa: SLF001 - the arena makes the node
             made = _Ref(node, self._drop)
             made.key = key
             self._table[key] = made

@@ -1,0 +1,352 @@
+"""Where each value lives: computed where it is read, shared by a workgroup, or stored in a buffer.
+
+One walk from the outputs to the inputs, each node once. A value knows by then every place that reads it (`reads`), so the decision is
+local, and each decision records its reason. Kernels in the making are `Group`s; the level of a group is the length of the longest chain of
+kernels behind it, and groups merge only where levels show that no path joins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from anneal.ir.dtype import dtypes
+from anneal.ir.ops import Ops
+from anneal.ir.shape import shape, show
+from anneal.ir.uop import ARENA, UOp
+from anneal.schedule.facts import Facts, elements, gather_facts
+from anneal.schedule.indexing import ZERO, Context, free_ranges, is_never, loop_range, reduce_range, source, span
+
+Scope = Literal["inline", "group", "global"]
+Active = frozenset[UOp]
+
+DISPATCH: Final = 8192
+"""Cost of one more kernel, in element loads."""
+FLOP: Final = 0.125
+"""Cost of an arithmetic operation, in element loads."""
+NEST: Final = 2048
+"""Elements up to which a reduction inside another is not worth a kernel of its own."""
+SHARE: Final = 16384
+"""Elements up to which one workgroup alone may run through a row; with `ROWS` rows or more, any length."""
+ROWS: Final = 32
+
+
+class Decision(NamedTuple):
+    """Where a value was placed and why."""
+
+    node: UOp
+    scope: Scope
+    reason: str
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """A kernel in the making."""
+
+    number: int
+    ranges: frozenset[UOp]
+    """Ranges of all its outputs together."""
+    level: int
+    """Length of the longest chain of kernels that must run after it."""
+    ceiling: int = 1 << 60
+    """Smallest level among the groups that feed it: its own level stays below."""
+    outer: frozenset[UOp] | None = None
+    """Ranges at which reductions are computed once and shared along the others; None when nothing is shared."""
+    plain: bool = False
+    """True once it holds a reduction over all its output ranges."""
+    into: Group | None = None
+    """The group it was merged into."""
+    roots: list[UOp] = field(default_factory=list)
+    """The values it stores."""
+
+    def now(self) -> Group:
+        """The group this one has become."""
+        group = self
+        while group.into is not None:
+            group = group.into
+        return group
+
+
+Reads = dict[Context, dict[Group, Active]]
+
+
+@dataclass(slots=True)
+class Placement:
+    """The result of the walk."""
+
+    groups: list[Group]
+    """Kernels, each with its roots."""
+    group_of: dict[UOp, Group]
+    """The group that stores a value, for the stored ones."""
+    contexts: dict[UOp, list[Context]]
+    """Every place where a value is computed."""
+    decisions: list[Decision]
+    order: list[UOp]
+    """The graph in topological order."""
+
+
+def own_context(node: UOp) -> Context:
+    """Where a stored value is computed: one loop an axis."""
+    return Context(tuple(loop_range(n, axis) for axis, n in enumerate(shape(node))), None)
+
+
+class Boundaries:
+    """The walk. `stored` values get a buffer in any case; `apart` ones also a kernel that no reader joins."""
+
+    def __init__(self, order: Sequence[UOp], outputs: Iterable[UOp], stored: dict[UOp, str], apart: frozenset[UOp]) -> None:
+        self.order = list(order)
+        self.facts: dict[UOp, Facts] = gather_facts(order)
+        self.must: dict[UOp, str] = {u: "an output of the program" for u in outputs} | stored
+        self.must |= {u: "contiguous() asked for a buffer" for u in order if u.op is Ops.CONTIGUOUS and u not in self.must}
+        self.must |= {u: "assign writes into a buffer" for u in order if u.op is Ops.ASSIGN}
+        self.apart = apart
+        self.reads: dict[UOp, Reads] = {}
+        self.groups: list[Group] = []
+        self.group_of: dict[UOp, Group] = {}
+        self.contexts: dict[UOp, list[Context]] = {}
+        self.decisions: list[Decision] = []
+
+    def run(self) -> Placement:
+        """Place every node."""
+        for node in reversed(self.order):
+            reads = self.reads.pop(node, {})
+            if node.op is Ops.SINK or not (reads or node in self.must):
+                continue
+            if not node.src and node not in self.must:
+                self.contexts[node] = list(reads)
+                continue
+            group = self._placed(node, reads)
+            if group is None:
+                self._descend(node, reads)
+            else:
+                group.roots.append(node)
+                self.group_of[node] = group
+                own = own_context(node)
+                self._descend(node, {own: {group: free_ranges_of(own)}})
+        groups = [g for g in self.groups if g.into is None]
+        return Placement(groups, {u: g.now() for u, g in self.group_of.items()}, self.contexts, self.decisions, self.order)
+
+    # What is stored.
+
+    def _placed(self, node: UOp, reads: Reads) -> Group | None:
+        """The group that stores `node`, or None where it is computed in place."""
+        reads = {c: _current(groups) for c, groups in reads.items()}
+        reason = self.must.get(node)
+        if reason is None:
+            scope, reason = self._reduction(node, reads) if node.op is Ops.REDUCE_AXIS else self._elementwise(node, reads)
+            if scope != "inline" or reason:
+                self.decisions.append(Decision(node, scope, reason))
+            if scope != "global":
+                return None
+        else:
+            self.decisions.append(Decision(node, "global", reason))
+        return self._root(node, reads)
+
+    def _root(self, node: UOp, reads: Reads) -> Group:
+        """A group that stores `node`: that of a reader which reads it as it is written, or a new one."""
+        own = own_context(node)
+        ranges = free_ranges_of(own)
+        near = sorted(reads.get(own, {}), key=lambda g: g.number) if node not in self.apart else []
+        for group in near:
+            others = {g for c, groups in reads.items() for g in groups if c != own or g is not group}
+            level = max([group.level, *(g.level + 1 for g in others)])
+            if group in others or level >= group.ceiling or not self._fits(node, group, ranges):
+                continue
+            group.level = level
+            self._feeds(group, others)
+            return group
+        readers = {g for groups in reads.values() for g in groups}
+        made = Group(len(self.groups), ranges, max((g.level + 1 for g in readers), default=0))
+        self.groups.append(made)
+        self._feeds(made, readers)
+        if node.op is Ops.REDUCE_AXIS:
+            made.plain = True
+        return made
+
+    def _fits(self, node: UOp, group: Group, ranges: frozenset[UOp]) -> bool:
+        """Whether a root with these ranges may be computed in the kernel of `group`."""
+        if ranges == group.ranges and group.outer is None:
+            return True
+        if not self.facts[node].heavy:
+            return True
+        return self._shares(node, own_context(node), group, group.ranges)
+
+    def _feeds(self, group: Group, readers: Iterable[Group]) -> None:
+        for reader in readers:
+            if reader is not group:
+                reader.ceiling = min(reader.ceiling, group.level)
+
+    # Elementwise values and movement.
+
+    def _elementwise(self, node: UOp, reads: Reads) -> tuple[Scope, str]:
+        if node.op.category == "movement" or not node.op.elementwise:
+            return "inline", ""
+        facts, count = self.facts[node], elements(shape(node))
+        points = [span(active) for groups in reads.values() for active in groups.values()]
+        if facts.heavy:
+            if len(points) > 1 and len(reads) == 1 and self._merge_all(next(iter(reads.values()))):
+                return "inline", f"{len(points)} outputs that read it share one kernel"
+            if len(points) > 1 or points[0] > count:
+                kinds = f"{len(points)} places" if len(points) > 1 else f"a loop that reads each element {points[0] // max(count, 1)} times"
+                return "global", f"read by {kinds}: the reduction below it would be computed again; stored once here, {count} elements"
+            return "inline", ""
+        if len(points) == 1 and points[0] <= count:
+            return "inline", ""
+        once = facts.loads + FLOP * facts.flops
+        recompute = sum(points) * once
+        store = count * (once + 1) + sum(points) + DISPATCH
+        if facts.loads == 0 or recompute <= store:
+            return "inline", f"computed again at {len(points)} places: {recompute:.0f} load units against {store:.0f} if stored" if len(points) > 1 else ""
+        return "global", f"read {sum(points)} times at {len(points)} places: {recompute:.0f} load units to compute again against {store:.0f} stored once"
+
+    # Reductions.
+
+    def _reduction(self, node: UOp, reads: Reads) -> tuple[Scope, str]:
+        count = elements(shape(node))
+        if len(reads) > 1:
+            return "global", f"read at {len(reads)} different indices: stored once, {count} elements"
+        context, groups = next(iter(reads.items()))
+        scopes: list[Scope] = []
+        for group, active in groups.items():
+            scope, reason = self._reduction_in(node, context, group, active)
+            if scope == "global":
+                return scope, reason
+            scopes.append(scope)
+        if len(groups) > 1 and not self._merge_all(groups):
+            return "global", f"read by {len(groups)} kernels that cannot be one: stored once, {count} elements"
+        kept = next(iter(groups)).now()
+        if "group" in scopes:
+            kept.outer = free_ranges_of(context)
+            return "group", f"computed once for each of {span(kept.outer)} rows and shared along the row"
+        if free_ranges_of(context) == kept.ranges:
+            kept.plain = True
+        return "inline", "an epilogue of the reduction" if node not in self.must else ""
+
+    def _reduction_in(self, node: UOp, context: Context, group: Group, active: Active) -> tuple[Scope, str]:
+        """Whether one kernel can compute the reduction where it reads it."""
+        count, points, free = elements(shape(node)), span(active), free_ranges_of(context)
+        inside = [r for r in free if r.arg[0] == "k"]
+        total = points * _reduced(node)
+        if inside and total > NEST:
+            return "global", "inside another reduction it would run in series: stored once instead"
+        if points <= count and not (group.outer is not None and free != group.outer):
+            return "inline", ""
+        if self._shares(node, context, group, active):
+            return "group", ""
+        return "global", f"read {points} times for {count} elements: a reduction is never computed again for each element"
+
+    def _shares(self, node: UOp, context: Context, group: Group, active: Active) -> bool:
+        """Whether a workgroup can compute the reduction once and share it along the rest of its loops."""
+        free = free_ranges_of(context)
+        exact = all(i is ZERO or i.op is Ops.RANGE for i in context.indices) and context.gate is None
+        if not exact or any(r.arg[0] != "r" for r in free) or not free <= group.ranges:
+            return False
+        if group.outer not in (None, free) or (group.plain and group.ranges != free):
+            return False
+        row = max(span(active) // max(1, span(free)), _reduced(node))
+        return row <= SHARE or span(free) >= ROWS
+
+    def _merge_all(self, groups: Iterable[Group]) -> bool:
+        """Make several groups one, where levels and loops allow; all or none."""
+        members = sorted({g.now() for g in groups}, key=lambda g: g.number)
+        level = max(g.level for g in members)
+        if any(g.level < level and level >= g.ceiling for g in members) or any(g.ceiling <= level for g in members):
+            return False
+        outers = {g.outer for g in members if g.outer is not None}
+        ranges = {g.ranges for g in members}
+        shared = frozenset.intersection(*ranges)
+        if len(outers) > 1 or (len(ranges) > 1 and (any(g.plain and g.ranges != shared for g in members) or (outers and next(iter(outers)) != shared))):
+            return False
+        kept = members[0]
+        for other in members[1:]:
+            other.into = kept
+            kept.roots += other.roots
+            kept.ranges |= other.ranges
+            kept.plain |= other.plain
+            kept.ceiling = min(kept.ceiling, other.ceiling)
+        kept.level, kept.outer = level, next(iter(outers), None)
+        return True
+
+    # What is read below.
+
+    def _descend(self, node: UOp, reads: Reads) -> None:
+        """Pass the reads of a computed value on to its operands."""
+        self.contexts[node] = list(reads)
+        for context, groups in reads.items():
+            for operand, inner, extra in operands(node, context):
+                table = self.reads.setdefault(operand, {}).setdefault(inner, {})
+                for group, active in groups.items():
+                    kept = group.now()
+                    table[kept] = table.get(kept, frozenset()) | active | extra
+
+
+def _current(groups: dict[Group, Active]) -> dict[Group, Active]:
+    """Reads by the groups that exist now."""
+    result: dict[Group, Active] = {}
+    for group, active in groups.items():
+        kept = group.now()
+        result[kept] = result.get(kept, frozenset()) | active
+    return result
+
+
+def free_ranges_of(context: Context) -> frozenset[UOp]:
+    """The ranges that a context depends on."""
+    found: frozenset[UOp] = frozenset().union(*(free_ranges(i) for i in context.indices))
+    return found if context.gate is None else found | free_ranges(context.gate)
+
+
+def _reduced(node: UOp) -> int:
+    return elements(shape(node.src[0])) // max(1, elements(shape(node)))
+
+
+def reduced_context(node: UOp, context: Context) -> tuple[Context, tuple[UOp, ...]]:
+    """The context in which a reduction reads its operand, and the ranges that it binds."""
+    taken = [r.arg[1] for r in free_ranges_of(context) if r.arg[0] == "k"]
+    number = max(taken, default=-1) + 1
+    indices, bound = list(context.indices), []
+    for axis in node.arg[1]:
+        indices[axis] = reduce_range(shape(node.src[0])[axis], number)
+        if indices[axis] is not ZERO:
+            bound.append(indices[axis])
+            number += 1
+    return Context(tuple(indices), context.gate), tuple(bound)
+
+
+def operands(node: UOp, context: Context) -> list[tuple[UOp, Context, frozenset[UOp]]]:
+    """Each operand that a value computed at `context` reads: where, and inside which further ranges."""
+    none: frozenset[UOp] = frozenset()
+    if node.op.elementwise:
+        return [(s, context if shape(s) else Context((), context.gate), none) for s in dict.fromkeys(node.src)]
+    match node.op:
+        case Ops.CONTIGUOUS | Ops.DETACH:
+            return [(node.src[0], context, none)]
+        case Ops.ASSIGN:
+            return [(node.src[1], context if shape(node.src[1]) else Context((), context.gate), none)]
+        case Ops.REDUCE_AXIS:
+            inner, bound = reduced_context(node, context)
+            return [(node.src[0], inner, frozenset(bound))]
+        case Ops.GATHER:
+            return _gathered(node, context)
+        case _:
+            inner = source(node, context)
+            return [] if is_never(inner.gate) else [(node.src[0], inner, none)]
+
+
+def _gathered(node: UOp, context: Context) -> list[tuple[UOp, Context, frozenset[UOp]]]:
+    inner, at = gather_context(node, context)
+    return [(node.src[0], inner, frozenset()), *((s, at, frozenset()) for s in dict.fromkeys(node.src[1:]))]
+
+
+def gather_context(node: UOp, context: Context) -> tuple[Context, Context]:
+    """Where a gather reads its first operand, at loaded indices, and where it reads those."""
+    rank = len(shape(node.src[1]))
+    at = Context(context.indices[:rank], context.gate)
+    gate = () if context.gate is None else (context.gate,)
+    loaded = tuple(ARENA.intern(Ops.CAST, dtypes.index, (ARENA.intern(Ops.AT, s.dtype, (s, *at.indices, *gate), len(at.indices)),)) for s in node.src[1:])
+    return Context((*loaded, *context.indices[rank:]), context.gate), at
+
+
+def describe(node: UOp) -> str:
+    """A value as a reader names it: op, dtype, shape."""
+    return f"{node.op.name} {node.dtype.name}{show(shape(node))}"

@@ -1,0 +1,61 @@
+"""What a forward walk knows of each node before anything is placed.
+
+`Facts` are estimates an element: loads and arithmetic if everything below is computed where it is read, and whether a reduction as large
+as the value lies just below it. One walk, each node once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from anneal.analysis.bounds import hi
+from anneal.ir.ops import Op, Ops
+from anneal.ir.shape import Shape, shape
+from anneal.ir.uop import UOp
+
+CAP: Final = 1 << 20
+_SLOW: Final[dict[Op, int]] = {Ops.EXP2: 4, Ops.LOG2: 4, Ops.SIN: 8, Ops.SQRT: 2, Ops.DIV: 2, Ops.IDIV: 2, Ops.MOD: 2}
+_STORED: Final = frozenset({Ops.PARAM, Ops.BUFFER, Ops.ASSIGN, Ops.CONTIGUOUS})
+
+
+class Facts(NamedTuple):
+    """Estimates for one element of a value."""
+
+    loads: int
+    """Loads from memory, if all below is computed in place; a reduction counts as stored."""
+    flops: int
+    """Arithmetic operations, slow functions counted several times."""
+    heavy: bool
+    """True when a reduction with at least as many elements lies below, with nothing stored between."""
+
+
+def elements(dims: Shape) -> int:
+    """Number of elements; a symbolic size counts at its largest."""
+    total = 1
+    for d in dims:
+        total *= d if isinstance(d, int) else max(1, int(hi(d) or 1))
+    return total
+
+
+def gather_facts(order: Sequence[UOp]) -> dict[UOp, Facts]:
+    """The facts of each node of a graph in topological order."""
+    table: dict[UOp, Facts] = {}
+    for node in order:
+        table[node] = _facts(node, table)
+    return table
+
+
+def _facts(node: UOp, table: dict[UOp, Facts]) -> Facts:
+    if node.op in _STORED:
+        return Facts(1, 0, heavy=False)
+    if node.op is Ops.REDUCE_AXIS:
+        return Facts(1, 0, heavy=True)
+    if not node.src:
+        return Facts(0, 0, heavy=False)
+    below = [table[s] for s in dict.fromkeys(node.src)]
+    count = elements(shape(node))
+    heavy = node.op is not Ops.GATHER and any(f.heavy and elements(shape(s)) >= count for s, f in zip(dict.fromkeys(node.src), below, strict=True))
+    own = _SLOW.get(node.op, 1) if node.op.elementwise else 0
+    loads = sum(f.loads for f in below) + (node.op is Ops.GATHER)
+    return Facts(min(CAP, loads), min(CAP, own + sum(f.flops for f in below)), heavy)
