@@ -38,8 +38,8 @@ def print_graph(*roots: UOp) -> str:
     printer = _Printer()
     for root in roots:
         printer.need(root, "")
-    printer.lines.append("return " + ", ".join(f"%{printer.numbers[r]}" for r in roots))
-    return "\n".join(printer.lines) + "\n"
+    printer.lines.append(("return " + ", ".join(f"%{printer.numbers[r]}" for r in roots)).rstrip())
+    return "\n".join(printer.lines)
 
 
 def print_program(instructions: Sequence[UOp]) -> str:
@@ -55,7 +55,7 @@ def print_program(instructions: Sequence[UOp]) -> str:
             printer.need(operand, indent + "let ")
         printer.add(instruction, indent)
         depth += instruction.op in _OPENS
-    return "\n".join(printer.lines) + "\n"
+    return "\n".join(printer.lines)
 
 
 def _operands(node: UOp) -> tuple[UOp, ...]:
@@ -124,7 +124,7 @@ def parse_graph(text: str) -> list[UOp]:
         if roots is not None:
             line.fail("nothing after the line of roots")
         if line.take("return"):
-            roots = line.references(nodes)
+            roots = line.references(nodes) if line.peek else []
             line.end()
         else:
             _parse_node(line, nodes)
@@ -175,7 +175,7 @@ def _parse_node(line: _Line, nodes: dict[int, UOp]) -> UOp:
 
 _TOKEN: Final = re.compile(r'\s*(%[0-9]{1,9}|-?(?:[0-9]+\.[0-9]+|[0-9]+)(?:e[-+]?[0-9]+)?|-?(?:inf|nan)\b|[A-Za-z_][A-Za-z0-9_]*|"(?:[^"\\]|\\.)*"|\S)')
 _WORDS: Final[dict[str, Any]] = {"None": None, "True": True, "False": False, "inf": math.inf, "-inf": -math.inf, "nan": math.nan}
-_FLOAT: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?")
+_FLOAT: Final = re.compile(r"-?[0-9]+(\.[0-9]+(e[-+]?[0-9]+)?|e[-+]?[0-9]+)")
 _INT: Final = re.compile(r"-?[0-9]{1,4000}")
 
 
