@@ -1,0 +1,1 @@
+"""Reverse-mode differentiation as a pass over the graph."""
