@@ -16,7 +16,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.shape import shape, show
 from anneal.ir.uop import ARENA, UOp
 from anneal.schedule.facts import Facts, elements, gather_facts
-from anneal.schedule.indexing import ZERO, Context, free_ranges, is_never, loop_range, reduce_range, source, span
+from anneal.schedule.indexing import ZERO, Context, both, free_ranges, is_never, loop_range, reduce_range, source, span, within
 
 Scope = Literal["inline", "group", "global"]
 Active = frozenset[UOp]
@@ -59,6 +59,8 @@ class Group:
     """The group it was merged into."""
     roots: list[UOp] = field(default_factory=list)
     """The values it stores."""
+    nodes: list[UOp] = field(default_factory=list)
+    """Every value computed in it, readers before what they read."""
 
     def now(self) -> Group:
         """The group this one has become."""
@@ -262,6 +264,7 @@ class Boundaries:
         for other in members[1:]:
             other.into = kept
             kept.roots += other.roots
+            kept.nodes += other.nodes
             kept.ranges |= other.ranges
             kept.plain |= other.plain
             kept.ceiling = min(kept.ceiling, other.ceiling)
@@ -273,6 +276,8 @@ class Boundaries:
     def _descend(self, node: UOp, reads: Reads) -> None:
         """Pass the reads of a computed value on to its operands."""
         self.contexts[node] = list(reads)
+        for group in dict.fromkeys(g.now() for groups in reads.values() for g in groups):
+            group.nodes.append(node)
         for context, groups in reads.items():
             for operand, inner, extra in operands(node, context):
                 table = self.reads.setdefault(operand, {}).setdefault(inner, {})
@@ -342,9 +347,12 @@ def gather_context(node: UOp, context: Context) -> tuple[Context, Context]:
     """Where a gather reads its first operand, at loaded indices, and where it reads those."""
     rank = len(shape(node.src[1]))
     at = Context(context.indices[:rank], context.gate)
-    gate = () if context.gate is None else (context.gate,)
-    loaded = tuple(ARENA.intern(Ops.CAST, dtypes.index, (ARENA.intern(Ops.AT, s.dtype, (s, *at.indices, *gate), len(at.indices)),)) for s in node.src[1:])
-    return Context((*loaded, *context.indices[rank:]), context.gate), at
+    gate = context.gate
+    given = () if gate is None else (gate,)
+    loaded = tuple(ARENA.intern(Ops.CAST, dtypes.index, (ARENA.intern(Ops.AT, s.dtype, (*at.indices, *given), (s, rank)),)) for s in node.src[1:])
+    for i, n in zip(loaded, shape(node.src[0]), strict=False):
+        gate = both(gate, within(i, n))
+    return Context((*loaded, *context.indices[rank:]), gate), at
 
 
 def describe(node: UOp) -> str:

@@ -1,0 +1,90 @@
+"""The order of kernels: producers first, and readers of an old value before the store that overwrites it.
+
+`order` answers with a list, or with the assigns that must go through a buffer of their own because no order exists or because a kernel would
+overwrite what another of its invocations still reads.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+
+from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
+from anneal.ir.uop import UOp
+from anneal.schedule.kernels import Body, memory_of
+
+
+def assigned(root: UOp) -> UOp:
+    """The PARAM that an assign writes, through earlier assigns to it."""
+    while root.op is Ops.ASSIGN:
+        root = root.src[0]
+    return root
+
+
+def physical_of(buffers: dict[UOp, UOp]) -> Callable[[UOp], UOp]:
+    """A function from the BUFFER of an assign to the PARAM it overwrites; other memory is itself."""
+    table = {memory: assigned(root) for root, memory in buffers.items() if root.op is Ops.ASSIGN}
+    return lambda memory: table.get(memory, memory)
+
+
+def hazards(bodies: Sequence[Body], physical: Callable[[UOp], UOp]) -> list[UOp]:
+    """Assigns in kernels that read what they overwrite at another element than the one written."""
+    found = []
+    for body in bodies:
+        for root, store in zip(body.roots, body.sink.src, strict=True):
+            target = physical(store.src[0])
+            if root.op is not Ops.ASSIGN:
+                continue
+            own = [u for u in toposort(body.sink) if u.op is Ops.LOAD and physical(u.src[0]) is target]
+            if any(u.src[1] is not store.src[1] or len(u.src) > 2 for u in own) or (own and body.outer is not None):
+                found.append(root)
+    return found
+
+
+def order(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp]) -> tuple[list[Body], list[UOp]]:
+    """The bodies in order of execution, and the assigns that stand in the way of one (then the order is not complete)."""
+    before = _edges(bodies, buffers, physical)
+    after: list[list[int]] = [[] for _ in bodies]
+    waiting = [len(b) for b in before]
+    for i, sources in enumerate(before):
+        for j in sources:
+            after[j].append(i)
+    ready = [i for i, n in enumerate(waiting) if not n]
+    heapq.heapify(ready)
+    done: list[int] = []
+    while ready:
+        i = heapq.heappop(ready)
+        done.append(i)
+        for j in after[i]:
+            waiting[j] -= 1
+            if not waiting[j]:
+                heapq.heappush(ready, j)
+    if len(done) == len(bodies):
+        return [bodies[i] for i in done], []
+    stuck = [i for i in range(len(bodies)) if waiting[i]]
+    return [], [r for i in stuck for r in bodies[i].roots if r.op is Ops.ASSIGN]
+
+
+def _edges(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp]) -> list[set[int]]:
+    """For each body, those that must run before it."""
+    maker = {store.src[0]: i for i, body in enumerate(bodies) for store in body.sink.src}
+    readers: dict[UOp, list[int]] = {}
+    before: list[set[int]] = [set() for _ in bodies]
+    for i, body in enumerate(bodies):
+        _, loaded = memory_of(body.sink)
+        for memory in loaded:
+            readers.setdefault(memory, []).append(i)
+            if memory in maker:
+                before[i].add(maker[memory])
+    for root, memory in buffers.items():
+        if root.op is not Ops.ASSIGN or memory not in maker:
+            continue
+        old = root.src[0]
+        previous = buffers.get(old, old)
+        before[maker[memory]].update(readers.get(previous, ()))
+        if previous in maker:
+            before[maker[memory]].add(maker[previous])
+    for i, sources in enumerate(before):
+        sources.discard(i)
+    return before

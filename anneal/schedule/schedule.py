@@ -1,0 +1,115 @@
+"""The scheduler: from a tensor graph to kernel bodies in order.
+
+`schedule` places values, builds bodies, and looks at the result: a body that binds too many buffers, or an assign that would overwrite what
+is still read, adds a stored value and the walk runs again. Each round is linear in the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from anneal.errors import CompileError
+from anneal.ir import build
+from anneal.ir.graph import replace_sources, toposort
+from anneal.ir.ops import Ops
+from anneal.ir.shape import shape
+from anneal.ir.uop import UOp
+from anneal.schedule.boundaries import Boundaries, Decision
+from anneal.schedule.facts import elements
+from anneal.schedule.kernels import Bodies, Body, memory_of
+from anneal.schedule.merge import cut, merge
+from anneal.schedule.order import hazards, order, physical_of
+from anneal.schedule.split import split_reductions
+
+ROUNDS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Kernel bodies in order of execution."""
+
+    bodies: tuple[Body, ...]
+    buffers: dict[UOp, UOp]
+    """For each stored value the BUFFER that stands for it."""
+    physical: Callable[[UOp], UOp]
+    """The PARAM behind the BUFFER of an assign; other memory is itself."""
+    decisions: tuple[Decision, ...]
+    """Where each value was placed and why."""
+    outputs: tuple[UOp, ...]
+    """The program's outputs, as the values scheduled for them."""
+
+
+@dataclass(slots=True)
+class _Wishes:
+    """What earlier rounds found to be needed."""
+
+    sink: UOp
+    stored: dict[UOp, str]
+    apart: frozenset[UOp] = frozenset()
+
+    def store_first(self, assigns: Iterable[UOp]) -> None:
+        """Send the value of each assign through a buffer of its own, and copy from there."""
+        chosen = frozenset(assigns)
+        if chosen <= self.apart:
+            raise CompileError("cannot order the assigns of this program: realise some of them first")
+        made: dict[UOp, UOp] = {}
+        extra: set[UOp] = set()
+        for node in toposort(self.sink):
+            src = tuple(made[s] for s in node.src)
+            if node in chosen and node not in self.apart:
+                value = build.contiguous(src[1])
+                made[node] = replace_sources(node, (src[0], value))
+                extra |= {value, made[node]}
+            else:
+                made[node] = replace_sources(node, src)
+        self.sink = made[self.sink]
+        self.stored = {made[u]: reason for u, reason in self.stored.items()}
+        self.apart = frozenset(made[u] for u in self.apart) | extra
+
+
+def schedule(sink: UOp, limit: int) -> Schedule:
+    """Schedule the outputs of `sink` with at most `limit` storage buffers a kernel."""
+    wishes = _Wishes(split_reductions(sink), {})
+    for _ in range(ROUNDS):
+        done = _round(wishes, limit)
+        if done is not None:
+            return done
+    raise CompileError(f"no schedule with {limit} storage buffers a kernel after {ROUNDS} rounds: realise part of the program first")
+
+
+def _round(wishes: _Wishes, limit: int) -> Schedule | None:
+    graph = toposort(wishes.sink)
+    outputs = [u for u in wishes.sink.src if u.op is not Ops.PARAM and elements(shape(u))]
+    placement = Boundaries(graph, outputs, wishes.stored, wishes.apart).run()
+    builder = Bodies(placement)
+    bodies = builder.build()
+    physical = physical_of(builder.buffers)
+    if _cut_all(bodies, limit, builder.buffers, physical, wishes):
+        return None
+    bodies = merge(bodies, limit, physical, wishes.apart)
+    if dangerous := hazards(bodies, physical):
+        wishes.store_first(dangerous)
+        return None
+    ordered, stuck = order(bodies, builder.buffers, physical)
+    if len(ordered) != len(bodies):
+        wishes.store_first([u for u in stuck if u not in wishes.apart][:1])
+        return None
+    return Schedule(tuple(ordered), builder.buffers, physical, tuple(placement.decisions), wishes.sink.src)
+
+
+def _cut_all(bodies: Sequence[Body], limit: int, buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp], wishes: _Wishes) -> bool:
+    """Note what to store so that every body binds at most `limit` buffers; True when something was noted."""
+    before = len(wishes.stored), len(wishes.apart)
+    for body in bodies:
+        written, loaded = memory_of(body.sink)
+        count = len({physical(u) for u in (*written, *loaded)})
+        if count <= limit:
+            continue
+        store, apart = cut(body, limit, buffers, physical)
+        wishes.stored |= {u: f"its kernel would bind {count} buffers where the target allows {limit}" for u in store}
+        wishes.apart |= frozenset(apart)
+        if (len(wishes.stored), len(wishes.apart)) == before:
+            raise CompileError(f"a kernel needs {count} storage buffers and cannot be split; the target allows {limit}")
+    return (len(wishes.stored), len(wishes.apart)) != before
