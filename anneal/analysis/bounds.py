@@ -132,7 +132,6 @@ def _union(x: _Interval, y: _Interval) -> _Interval:
     return min(x[0], y[0]), max(x[1], y[1])
 
 
-
 def _whole(dtype: DType) -> _Interval:
     return _EVERYTHING if dtype is dtypes.index else (dtype.min, dtype.max)
 
@@ -195,12 +194,12 @@ def _mod(node: UOp) -> _Interval:
     if y[0] <= 0 <= y[1]:
         return _EVERYTHING
     if y[0] == y[1] and _floor_quotient(x[0], y[0]) == _floor_quotient(x[1], y[0]):
-        return tuple(sorted((x[0] % y[0], x[1] % y[0])))  # type: ignore[return-value]
+        return x[0] % y[0], x[1] % y[0]
     if y[0] > 0:
-        if 0 <= x[0] and x[1] < y[0]:
+        if x[0] >= 0 and x[1] < y[0]:
             return x
         return 0, (min(x[1], y[1] - 1) if x[0] >= 0 else y[1] - 1)
-    if y[1] < x[0] and x[1] <= 0:
+    if x[1] <= 0 and x[0] > y[1]:
         return x
     return (max(x[0], y[0] + 1) if x[1] <= 0 else y[0] + 1), 0
 

@@ -14,14 +14,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from anneal.errors import ShapeError, UsageError
 from anneal.ir.dtype import Scalar
 from anneal.ir.graph import toposort
-from anneal.ir.ops import Op, Ops
+from anneal.ir.ops import ALL_OPS, Op, Ops
 from anneal.ir.scalars import alu, cast_value, combine, neutral
-from anneal.ir.shape import Dim, Shape, shape
+from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
 
 __all__ = ["alu", "cast_value", "combine", "evaluate", "evaluate_expr", "neutral"]
@@ -102,9 +102,14 @@ def _align(value: _Spread, free: tuple[UOp, ...], sizes: dict[UOp, int]) -> list
     return [elements[p] for p in positions]
 
 
-# Tensors: flat lists of elements in row-major order.
+# Tensors: elements in row-major order.
 _Dims = tuple[int, ...]
 _Place = tuple[int, ...]
+
+
+class _Array(NamedTuple):
+    dims: _Dims
+    elements: list[Scalar]
 
 
 def evaluate(roots: Sequence[UOp], inputs: Mapping[UOp, Sequence[Scalar]]) -> list[list[Scalar]]:
@@ -118,56 +123,73 @@ def evaluate(roots: Sequence[UOp], inputs: Mapping[UOp, Sequence[Scalar]]) -> li
     """
     outputs = [u for root in roots for u in (root.src if root.op is Ops.SINK else (root,))]
     symbols = {u: values[0] for u, values in inputs.items() if u.op is Ops.VARIABLE}
-    dims: dict[UOp, _Dims] = {}
-    values: dict[UOp, list[Scalar]] = {}
-    for node in toposort(*outputs):
-        if node.op is Ops.SINK:
-            raise UsageError("a sink has no value: it can only be a root")
-        dims[node] = _concrete(shape(node), symbols)
-        values[node] = _tensor(node, dims, values, inputs, symbols)
-    return [values[u] for u in outputs]
+    arrays: dict[UOp, _Array] = {}
+    for node in toposort(*outputs, enter=lambda u: u not in inputs):
+        dims: _Dims = _with_sizes(shape(node), symbols)
+        if node in inputs:
+            elements = _input(node, inputs[node], math.prod(dims))
+        elif (rule := _TENSOR_RULES.get(node.op)) is not None:
+            elements = rule(node, _with_sizes(node.arg, symbols), dims, [arrays[s] for s in node.src])
+        else:
+            raise UsageError(f"no value for {node!r}: give one in inputs")
+        arrays[node] = _Array(dims, elements)
+    return [arrays[u].elements for u in outputs]
 
 
-def _concrete(sizes: Shape, symbols: Mapping[UOp, Scalar]) -> _Dims:
-    return tuple(_size(n, symbols) for n in sizes)
+def _with_sizes(arg: Any, symbols: Mapping[UOp, Scalar]) -> Any:
+    """A shape or a node's arg with the sizes known at run time as numbers."""
+    if isinstance(arg, tuple):
+        return tuple(_with_sizes(a, symbols) for a in arg)
+    return int(evaluate_expr(arg, symbols)) if isinstance(arg, UOp) else arg
 
 
-def _size(n: Dim, symbols: Mapping[UOp, Scalar]) -> int:
-    return n if isinstance(n, int) else int(evaluate_expr(n, symbols))
+def _input(node: UOp, given: Sequence[Scalar], count: int) -> list[Scalar]:
+    if len(given) != count:
+        raise ShapeError(f"{node!r} has {count} elements, not {len(given)}")
+    return [node.dtype.round(v) for v in given]
 
 
-def _tensor(node: UOp, dims: dict[UOp, _Dims], values: dict[UOp, list[Scalar]], inputs: Mapping[UOp, Sequence[Scalar]], symbols: Mapping[UOp, Scalar]) -> list[Scalar]:
-    """The elements of one node, given those of its operands."""
-    op, operands = node.op, [values[s] for s in node.src]
-    if op.elementwise:
-        return _map(node, operands, math.prod(dims[node]))
-    if op in (Ops.CONTIGUOUS, Ops.DETACH, Ops.ASSIGN, Ops.RESHAPE):
-        return operands[-1]
-    if op is Ops.CONST:
-        return [node.arg]
-    if op is Ops.IOTA:
-        return [node.dtype.round(i) for i in range(dims[node][0])]
-    if op is Ops.REDUCE_AXIS:
-        return _reduce(node, operands[0], dims[node.src[0]])
-    if op is Ops.GATHER:
-        return _gather(node, operands, dims[node.src[0]])
-    if op in _MOVES:
-        return _move(node, operands, dims, _arg_values(node.arg, symbols))
-    return _input(node, inputs, math.prod(dims[node]))
-
-
-def _input(node: UOp, inputs: Mapping[UOp, Sequence[Scalar]], count: int) -> list[Scalar]:
-    if node not in inputs:
-        raise UsageError(f"no value for {node!r}")
-    if len(inputs[node]) != count:
-        raise ShapeError(f"{node!r} has {count} elements, not {len(inputs[node])}")
-    return [node.dtype.round(v) for v in inputs[node]]
-
-
-def _map(node: UOp, operands: list[list[Scalar]], count: int) -> list[Scalar]:
-    source = node.src[0].dtype
-    columns = [v if len(v) == count else v * count for v in operands]
+def _map(node: UOp, _arg: Any, dims: _Dims, operands: list[_Array]) -> list[Scalar]:
+    source, count = node.src[0].dtype, math.prod(dims)
+    columns = [x.elements if x.dims == dims else x.elements * count for x in operands]
     return [alu(node.op, node.dtype, row, source) for row in zip(*columns, strict=True)]
+
+
+def _reduce(node: UOp, arg: Any, dims: _Dims, operands: list[_Array]) -> list[Scalar]:
+    (op, axes), x = arg, operands[0]
+    groups: dict[_Place, list[Scalar]] = {place: [] for place in _places(dims)}
+    for place, value in zip(_places(x.dims), x.elements, strict=True):
+        groups[tuple(0 if axis in axes else i for axis, i in enumerate(place))].append(value)
+    return [combine(op, node.dtype, group) for group in groups.values()]
+
+
+def _gather(node: UOp, _arg: Any, _dims: _Dims, operands: list[_Array]) -> list[Scalar]:
+    x, *indices = operands
+    leading, size = x.dims[: len(indices)], math.prod(x.dims[len(indices) :])
+    result: list[Scalar] = []
+    for scalars in zip(*(i.elements for i in indices), strict=True):
+        place = tuple(map(int, scalars))
+        start = _offset(place, leading) * size
+        result.extend(x.elements[start : start + size] if _inside(place, leading) else [node.dtype.round(0)] * size)
+    return result
+
+
+def _move(node: UOp, arg: Any, dims: _Dims, operands: list[_Array]) -> list[Scalar]:
+    x, source = operands[0], _SOURCES[node.op]
+    fill = operands[1].elements[0] if node.op is Ops.PAD else node.dtype.round(0)
+    result = []
+    for place in _places(dims):
+        origin = source(place, arg, x.dims)
+        result.append(x.elements[_offset(origin, x.dims)] if origin is not None and _inside(origin, x.dims) else fill)
+    return result
+
+
+def _places(dims: _Dims) -> Iterable[_Place]:
+    return itertools.product(*map(range, dims))
+
+
+def _inside(place: _Place, dims: _Dims) -> bool:
+    return all(0 <= i < n for i, n in zip(place, dims, strict=True))
 
 
 def _offset(place: _Place, dims: _Dims) -> int:
@@ -175,49 +197,6 @@ def _offset(place: _Place, dims: _Dims) -> int:
     for i, n in zip(place, dims, strict=True):
         position = position * n + i
     return position
-
-
-def _places(dims: _Dims) -> Iterable[_Place]:
-    return itertools.product(*map(range, dims))
-
-
-def _reduce(node: UOp, elements: list[Scalar], dims: _Dims) -> list[Scalar]:
-    op, axes = node.arg
-    groups: dict[_Place, list[Scalar]] = {p: [] for p in _places(tuple(1 if i in axes else n for i, n in enumerate(dims)))}
-    for place, value in zip(_places(dims), elements, strict=True):
-        groups[tuple(0 if i in axes else p for i, p in enumerate(place))].append(value)
-    return [combine(op, node.dtype, group) for group in groups.values()]
-
-
-def _gather(node: UOp, operands: list[list[Scalar]], dims: _Dims) -> list[Scalar]:
-    data, *indices = operands
-    leading, size = dims[: len(indices)], math.prod(dims[len(indices) :])
-    result: list[Scalar] = []
-    for place in zip(*indices, strict=True):
-        if all(0 <= i < n for i, n in zip(place, leading, strict=True)):
-            start = _offset(place, leading) * size
-            result.extend(data[start : start + size])
-        else:
-            result.extend([node.dtype.round(0)] * size)
-    return result
-
-
-def _arg_values(arg: Any, symbols: Mapping[UOp, Scalar]) -> Any:
-    """A node's arg with sizes known at run time as numbers."""
-    if isinstance(arg, tuple):
-        return tuple(_arg_values(a, symbols) for a in arg)
-    return _size(arg, symbols) if isinstance(arg, UOp) else arg
-
-
-def _move(node: UOp, operands: list[list[Scalar]], dims: dict[UOp, _Dims], arg: Any) -> list[Scalar]:
-    elements, have, source = operands[0], dims[node.src[0]], _MOVES[node.op]
-    fill = operands[1][0] if node.op is Ops.PAD else node.dtype.round(0)
-    result = []
-    for place in _places(dims[node]):
-        origin = source(place, arg, have)
-        inside = origin is not None and all(0 <= i < n for i, n in zip(origin, have, strict=True))
-        result.append(elements[_offset(origin, have)] if inside and origin is not None else fill)
-    return result
 
 
 def _unpermute(place: _Place, arg: Any, have: _Dims) -> _Place:
@@ -237,7 +216,7 @@ def _unsheared(place: _Place, arg: Any, _have: _Dims) -> _Place | None:
 
 
 # From a place in the result and the operand's shape to the place in the operand; a place outside is filled.
-_MOVES: Final[dict[Op, Callable[[_Place, Any, _Dims], _Place | None]]] = {
+_SOURCES: Final[dict[Op, Callable[[_Place, Any, _Dims], _Place | None]]] = {
     Ops.PERMUTE: _unpermute,
     Ops.EXPAND: lambda place, _arg, have: tuple(0 if n == 1 else i for i, n in zip(place, have, strict=True)),
     Ops.PAD: lambda place, arg, _have: tuple(i - before for i, (before, _) in zip(place, arg, strict=True)),
@@ -245,4 +224,13 @@ _MOVES: Final[dict[Op, Callable[[_Place, Any, _Dims], _Place | None]]] = {
     Ops.FLIP: lambda place, arg, have: tuple(n - 1 - i if axis in arg else i for axis, (i, n) in enumerate(zip(place, have, strict=True))),
     Ops.SHEAR: _sheared,
     Ops.UNSHEAR: _unsheared,
+}
+_TENSOR_RULES: Final[dict[Op, Callable[[UOp, Any, _Dims, list[_Array]], list[Scalar]]]] = {
+    Ops.CONST: lambda _node, arg, _dims, _operands: [arg],
+    Ops.IOTA: lambda node, _arg, dims, _operands: [node.dtype.round(i) for i in range(dims[0])],
+    **dict.fromkeys((op for op in ALL_OPS if op.elementwise), _map),
+    **dict.fromkeys((Ops.RESHAPE, Ops.CONTIGUOUS, Ops.DETACH, Ops.ASSIGN), lambda _node, _arg, _dims, operands: operands[-1].elements),
+    Ops.REDUCE_AXIS: _reduce,
+    Ops.GATHER: _gather,
+    **dict.fromkeys(_SOURCES, _move),
 }

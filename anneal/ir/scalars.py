@@ -119,8 +119,10 @@ _FINISH: Final[dict[DType, Callable[[_Number], Scalar]]] = {
     **{d: _signed(d.bits) for d in (dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)},
     **{d: _unsigned(d.bits) for d in (dtypes.uint8, dtypes.uint16, dtypes.uint32, dtypes.uint64)},
 }
-_BIT_CODES: Final = {("uint", 8): "B", ("int", 8): "b", ("uint", 16): "H", ("int", 16): "h", ("float", 16): "e"} | {
-    (kind, bits): code for kind, bits, code in [("uint", 32, "I"), ("int", 32, "i"), ("float", 32, "f"), ("uint", 64, "Q"), ("int", 64, "q"), ("float", 64, "d")]
+_BIT_CODES: Final = {
+    **{("uint", bits): code for bits, code in ((8, "B"), (16, "H"), (32, "I"), (64, "Q"))},
+    **{("int", bits): code for bits, code in ((8, "b"), (16, "h"), (32, "i"), (64, "q"))},
+    **{("float", bits): code for bits, code in ((16, "e"), (32, "f"), (64, "d"))},
 }
 
 
