@@ -61,7 +61,7 @@ def _seed(root: UOp, seed: UOp | None) -> UOp:
     """The gradient of the root, in its shape."""
     dims = shape(root)
     if not root.dtype.is_float:
-        raise GradientError(f"cannot differentiate {root.dtype.name} values: the result of {root.op.name} is not floating; cast to float32 before the computation")
+        raise GradientError(f"cannot differentiate {root.dtype.name} values, which {root.op.name} gives here: only floats have gradients; cast it first")
     if seed is None:
         if any(n != 1 for n in dims):
             raise GradientError(f"cannot differentiate a result of shape {show(dims)} without a seed: reduce it to one element first, for example with sum()")
@@ -121,7 +121,7 @@ def _propagate(node: UOp, g: UOp, active: set[UOp], pending: _Pending) -> None:
     """Apply the node's gradient rule and hand each operand its part."""
     rule = GRADIENT.get(node.op)
     if rule is None:
-        raise GradientError(f"{node.op.name} has no gradient rule, and a gradient reaches it{_where(node)}: detach() its operand to stop the gradient here on purpose")
+        raise GradientError(f"{node.op.name} has no gradient rule, and a gradient reaches it{_where(node)}: detach() its operand to stop it here on purpose")
     if not any(s in active and s.dtype.is_float for s in node.src):
         return
     if g.dtype is not node.dtype and node.op not in _ANY_FLOAT and node.op.category != "movement":

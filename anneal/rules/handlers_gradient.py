@@ -37,7 +37,7 @@ def sum_axes(g: UOp, axes: Sequence[int]) -> UOp:
 
 
 def _reshaped(x: UOp, dims: Shape) -> UOp:
-    """`x` under a shape known to fit, where sizes known at run time may multiply in another order."""
+    """`x` under a shape known to fit, where sizes known at run time may be written in another way."""
     return x if shape(x) == dims else ARENA.intern(Ops.RESHAPE, x.dtype, (x,), dims)
 
 
@@ -63,12 +63,12 @@ def expand_adjoint(y: UOp, g: UOp, x: UOp) -> UOp:
 
 def pad_adjoint(y: UOp, g: UOp, x: UOp) -> UOp:
     """The gradient without the padding."""
-    return build.shrink(g, [(before, add(before, n)) for (before, _), n in zip(y.arg, shape(x), strict=True)])
+    return _reshaped(build.shrink(g, [(before, add(before, n)) for (before, _), n in zip(y.arg, shape(x), strict=True)]), shape(x))
 
 
 def shrink_adjoint(y: UOp, g: UOp, x: UOp) -> UOp:
     """The gradient with zeros where elements were dropped."""
-    return build.pad(g, [(start, add(n, negate(end))) for (start, end), n in zip(y.arg, shape(x), strict=True)])
+    return _reshaped(build.pad(g, [(start, add(n, negate(end))) for (start, end), n in zip(y.arg, shape(x), strict=True)]), shape(x))
 
 
 def flip_adjoint(y: UOp, g: UOp) -> UOp:
@@ -155,9 +155,8 @@ def gather_adjoint(y: UOp, g: UOp) -> tuple[UOp | None, ...]:
         """`u`, whose axes stand at `before` in the space of (read, leading, rest), repeated along all other axes."""
         return build.expand(_reshaped(u, (*(1,) * before, *dims, *(1,) * (len(space) - before - len(dims)))), space)
 
-    hits = [
-        build.alu(Ops.EQ, spread(u, 0, read), spread(build.iota(n, u.dtype), len(read) + axis, (n,))) for axis, (u, n) in enumerate(zip(indices, leading, strict=True))
-    ]
+    places = [spread(build.iota(n, u.dtype), len(read) + axis, (n,)) for axis, (u, n) in enumerate(zip(indices, leading, strict=True))]
+    hits = [build.alu(Ops.EQ, spread(u, 0, read), place) for u, place in zip(indices, places, strict=True)]
     hit = hits[0]
     for other in hits[1:]:
         hit = build.alu(Ops.AND, hit, other)
