@@ -129,7 +129,7 @@ def _propagate(node: UOp, g: UOp, active: set[UOp], pending: _Pending) -> None:
         g = build.cast(g, node.dtype)
     ARENA.rule = GRADIENT_NAMES[node.op]
     for operand, part in zip(node.src, rule(node, g), strict=True):
-        if part is not None and operand in active and operand.dtype.is_float:
+        if part is not None and operand in active:
             pending.setdefault(operand, []).append(_fitted(operand, part))
 
 

@@ -19,6 +19,7 @@ from anneal.ir.graph import toposort
 from anneal.ir.interp import evaluate
 from anneal.ir.ops import ALL_OPS, Op, Ops
 from anneal.ir.uop import ARENA, UOp
+from anneal.ir.verify import verify
 from anneal.rules import GRADIENT, GRADIENT_NAMES
 
 WITHOUT_RULE = {
@@ -32,6 +33,15 @@ def test_every_tensor_op_has_a_rule_or_a_reason() -> None:
     assert set(GRADIENT) | set(WITHOUT_RULE) == tensor_level
     assert not set(GRADIENT) & set(WITHOUT_RULE)
     assert set(GRADIENT_NAMES) == set(GRADIENT)
+
+
+def test_no_gradient_by_definition_is_a_rule() -> None:
+    x, count, holds = leaf(0), leaf(1, dtype=dtypes.int32), leaf(2, dtype=dtypes.bool)
+    nodes = [alu(Ops.FLOOR, x), build.detach(x), alu(Ops.LT, x, x), alu(Ops.EQ, x, x)]
+    nodes += [alu(op, count, count) for op in (Ops.IDIV, Ops.MOD, Ops.SHL, Ops.SHR)]
+    nodes += [alu(op, holds, holds) for op in (Ops.AND, Ops.OR, Ops.XOR)]
+    for y in nodes:
+        assert GRADIENT[y.op](y, x) == (None,) * len(y.src)
 
 
 def test_bitcast_raises_by_name() -> None:
@@ -81,6 +91,13 @@ def test_an_op_without_a_rule_beside_the_path_does_not_matter() -> None:
     other = build.bitcast(build.bitcast(build.detach(x), dtypes.int32), dtypes.float32)
     y = alu(Ops.MUL, x, alu(Ops.ADD, build.bitcast(bits, dtypes.float32), other))
     assert gradients(y, [x])[0] is not None
+
+
+def test_a_scalar_operand_gets_the_sum_by_a_named_step() -> None:
+    x, s = leaf(0, 2, 3), leaf(1)
+    [g] = gradients(alu(Ops.MUL, x, s), [s], build.param(7, (2, 3), dtypes.float32))
+    assert g is not None
+    assert [u.rule for u in (g, *g.src, *g.src[0].src)] == ["unbroadcast", "unbroadcast", GRADIENT_NAMES[Ops.MUL]]
 
 
 def test_no_path_is_none() -> None:
@@ -147,6 +164,7 @@ def test_each_backward_node_knows_phase_rule_and_origin(case: Case) -> None:
         ARENA.origin = None
     forward.add(seed)
     gs = [g for g in gradients(y, leaves, seed) if g is not None]
+    verify(gs, "tensor")
     made = [u for u in toposort(*gs) if u not in forward and u.op is not Ops.CONST]
     known = set(GRADIENT_NAMES.values()) | set(PASS_RULES)
     assert all(u.phase == "backward" and u.rule in known for u in made)

@@ -17,6 +17,7 @@ from anneal.ir.interp import evaluate
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
+from anneal.ir.verify import verify
 from anneal.rules import GRADIENT
 
 BY_NAME = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -145,6 +146,10 @@ def test_gradients_of_16_bit_floats_are_summed_in_float32() -> None:
     assert g.dtype is dtypes.float32
     assert all(u.dtype is dtypes.float32 for u in toposort(g) if u.op is Ops.REDUCE_AXIS)
     assert values([g], {x: np.array([0.5])})[0] == 5.0
+    verify(g, "tensor")
+    [once] = gradients(alu(Ops.MUL, build.expand(x, (5,)), 0.5), [x], build.const(1, dtypes.float16))
+    assert once is not None
+    assert once.dtype is once.src[0].dtype is dtypes.float32
     [h] = gradients(alu(Ops.SIN, x), [x])
     assert h is not None
     assert h.dtype is dtypes.float32
