@@ -1,0 +1,118 @@
+"""The default shape of a kernel: how many outputs a thread computes, and how many threads share one.
+
+A `Shape` is chosen from the loops alone, so it is part of the plan and the same everywhere. Three shapes cover what is scheduled:
+elementwise kernels (a vector of outputs a thread), products (a block of outputs a thread, each operand loaded once for the block), and
+long or shared reductions (a workgroup an output, whose threads share the loop).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from anneal.codegen.target import Target
+from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
+from anneal.ir.uop import UOp
+from anneal.schedule.indexing import free_ranges, span
+
+BLOCK: Final = 64
+"""Outputs a thread at most."""
+THREADS: Final = 256
+"""Threads that a kernel keeps, before outputs are blocked further."""
+BUSY: Final = 4096
+"""Threads that a kernel should have, before its reductions are shared by several."""
+ROW: Final = 32
+"""Elements up to which one thread runs through a row alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a kernel's loops become threads."""
+
+    tile: tuple[UOp, ...]
+    """Ranges spread over the grid."""
+    upcast: tuple[tuple[UOp, int], ...] = ()
+    """Ranges of the tile of which one thread computes several elements."""
+    unroll: tuple[tuple[UOp, int], ...] = ()
+    """Reduction ranges of which one turn of the loop does several."""
+    lanes: int = 1
+    """Threads that share each reduction and each row; a workgroup when more than one."""
+
+
+def output_ranges(sink: UOp) -> tuple[UOp, ...]:
+    """The ranges of all stores, outermost first."""
+    found = frozenset[UOp]().union(*(free_ranges(s) for s in sink.src))
+    return tuple(sorted(found, key=lambda r: (r.arg[1], span((r,)))))
+
+
+def choose(sink: UOp, outer: frozenset[UOp] | None, target: Target) -> Shape:
+    """The default shape for a body."""
+    ranges = output_ranges(sink)
+    reduces = [u for u in toposort(sink) if u.op is Ops.REDUCE]
+    longest = max((span(u.src[1:]) for u in reduces), default=1)
+    if outer is not None:
+        tile = tuple(r for r in ranges if r in outer)
+        row = max(longest, span(tuple(r for r in ranges if r not in outer)))
+        return Shape(tile, lanes=1 if row <= ROW else min(_power(row), 256, target.invocations))
+    if not reduces:
+        return Shape(ranges, _vector(ranges, sink))
+    upcast = _blocks(ranges, reduces)
+    tiles = span(ranges) // math.prod(n for _, n in upcast) if upcast else span(ranges)
+    lanes = _lanes(tiles, longest, math.prod(n for _, n in upcast), len(reduces), target)
+    return Shape(ranges, upcast, () if lanes > 1 else _unrolled(reduces, math.prod(n for _, n in upcast)), lanes)
+
+
+def _power(n: int) -> int:
+    """The largest power of two up to n."""
+    return 1 << (n.bit_length() - 1)
+
+
+def _lanes(tiles: int, longest: int, block: int, reduces: int, target: Target) -> int:
+    wanted = min(BUSY // max(1, tiles), longest // 8, 256, target.invocations, target.workgroup_bytes // (4 * block * reduces))
+    return _power(wanted) if wanted >= 16 and longest >= 128 else 1
+
+
+def _size(r: UOp) -> int:
+    return span((r,)) if r.src[0].op is Ops.CONST else 0
+
+
+def _vector(ranges: Sequence[UOp], sink: UOp) -> tuple[tuple[UOp, int], ...]:
+    """Four neighbours of the last axis a thread, where all are there and threads remain."""
+    if not ranges or _size(ranges[-1]) % 4 or span(ranges) < 4 * THREADS or any(free_ranges(s) != frozenset(ranges) for s in sink.src):
+        return ()
+    return ((ranges[-1], 4),)
+
+
+def _blocks(ranges: Sequence[UOp], reduces: Sequence[UOp]) -> tuple[tuple[UOp, int], ...]:
+    """Up to two axes along which loads are used again, and how many elements of each a thread computes."""
+    loads = [u for u in toposort(*(r.src[0] for r in reduces)) if u.op is Ops.LOAD]
+    again = [r for r in ranges if _size(r) > 1 and any(r not in free_ranges(u) for u in loads)]
+    first = again[-1:]
+    varying = {u for u in loads if first and first[0] in free_ranges(u)}
+    second = [r for r in again[:-1] if any(r not in free_ranges(u) for u in varying)]
+    axes = second[-1:] + first
+    best: tuple[int, tuple[tuple[UOp, int], ...]] = (1, ())
+    for choice in _choices([[n for n in (8, 5, 4, 3, 2, 1) if _size(r) % n == 0] for r in axes]):
+        area = math.prod(choice) * len(reduces)
+        if area <= BLOCK and span(tuple(ranges)) // math.prod(choice) >= min(THREADS, span(tuple(ranges)) // 8) and area > best[0]:
+            best = (area, tuple((r, n) for r, n in zip(axes, choice, strict=True) if n > 1))
+    return best[1]
+
+
+def _choices(options: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    result: list[tuple[int, ...]] = [()]
+    for each in options:
+        result = [(*head, n) for head in result for n in each]
+    return result
+
+
+def _unrolled(reduces: Sequence[UOp], block: int) -> tuple[tuple[UOp, int], ...]:
+    """Four turns of the innermost loop at once, where a load runs along it."""
+    last = {u.src[-1] for u in reduces}
+    if len(last) != 1 or block > 32:
+        return ()
+    (k,) = last
+    return ((k, 4),) if _size(k) % 4 == 0 and _size(k) > 4 else ()
