@@ -124,10 +124,10 @@ def check_storages(device: str, plan: Plan, storages: Sequence[Storage], symbols
 
 def check_sizes(plan: Plan, sizes: Sequence[int], target: Target, device: str) -> None:
     """Raise unless every buffer can be bound."""
-    for buffer, nbytes in zip(plan.buffers, sizes, strict=True):
+    for position, (buffer, nbytes) in enumerate(zip(plan.buffers, sizes, strict=True)):
         if nbytes > target.binding_bytes:
             raise DeviceError(
-                f"a {buffer.role} buffer ({buffer.dtype} {buffer.shape}) takes {nbytes:,} bytes, and {device} binds at most {target.binding_bytes:,}: "
+                f"buffer {position} ({buffer.role}, {buffer.dtype} {buffer.shape}) takes {nbytes:,} bytes, and {device} binds at most {target.binding_bytes:,}: "
                 "use smaller tensors or batches, or float16"
             )
 
@@ -172,10 +172,15 @@ def _workgroup_bytes(kernel: Kernel) -> int:
 _PLACE: Final = re.compile(r"┌─ .*?:(\d+):\d+")
 
 
-def plain(message: str) -> str:
-    """A driver's message on one line, without the frame that every message has."""
+def _said(message: str) -> list[str]:
+    """The lines of a driver's message, without the frame that every message has."""
     lines = [line.strip() for line in message.splitlines()]
-    return " ".join(line for line in lines if line and line not in ("Validation Error", "Caused by:") and not line.startswith("In wgpu")) or "no reason given"
+    return [line for line in lines if line and line not in ("Validation Error", "Caused by:") and not line.startswith("In wgpu")] or ["no reason given"]
+
+
+def plain(message: str) -> str:
+    """A driver's message on one line."""
+    return " ".join(_said(message))
 
 
 def rejection(kernel: Kernel, message: str) -> str:
@@ -184,7 +189,7 @@ def rejection(kernel: Kernel, message: str) -> str:
     if found is None:
         return f"kernel {kernel.name}: the device rejects it: {plain(message)}"
     line = int(found.group(1))
-    said = [text.strip() for text in message.splitlines() if text.strip() and "│" not in text and "┌" not in text]
-    reason = "; ".join(dict.fromkeys((plain("\n".join(said[:-1])).split(" error: ", 1)[-1].split(" = ")[0], said[-1].split(" error: ", 1)[-1])))
+    said = [text.split(" error: ", 1)[-1] for text in _said(message) if "│" not in text and "┌" not in text]
+    reason = "; ".join(dict.fromkeys((said[0], said[-1])))
     source = kernel.wgsl.splitlines()[line - 1].strip()
     return f"kernel {kernel.name}: the device rejects line {line} of its WGSL, `{source}`: {reason}"
