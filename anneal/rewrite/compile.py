@@ -79,11 +79,13 @@ def read_folder(folder: Path) -> list[File]:
 
 
 def _statements(files: Iterable[File]) -> list[Statement | Gradient]:
-    return [s for file in files for s in sorted((*file.rules, *file.gradients), key=lambda s: s.line)]
+    """All rules in the order in which they are written."""
+    both: list[list[Statement | Gradient]] = [[*file.rules, *file.gradients] for file in files]
+    return [s for statements in both for s in sorted(statements, key=lambda s: s.line)]
 
 
 def generate(files: list[File], modules: dict[str, str], package: str = "anneal.rules") -> str:
-    """The module's text. `modules` tells which module of `package` defines a handler."""
+    """The module's text. `modules` tells which module of `package` defines a handler, "" for one that is there already."""
     statements = _statements(files)
     numbers = {s.name: i for i, s in enumerate(statements)}
     ops: dict[Op, None] = {}
@@ -97,7 +99,7 @@ def generate(files: list[File], modules: dict[str, str], package: str = "anneal.
             for op in (op for op in ALL_OPS if any(op in r.pattern.ops for r in rules)):
                 body = match_body([(numbers[r.name], r) for r in rules if op in r.pattern.ops], op, ops, used)
                 name = f"_{group}_{op.name}"
-                functions.append(f"def {name}(u: UOp) -> Match | None:\n{body}")
+                functions.append(f"def {name}(u: UOp) -> Match | None:\n    r: UOp | None\n{body}")
                 table.append(f"        Ops.{op.name.upper()}: {name},\n")
             groups.append(f'    "{group}": {{\n{"".join(table)}    }},\n' if table else f'    "{group}": {{}},\n')
     gradients = [g for file in files for g in file.gradients]
@@ -123,16 +125,16 @@ def _imports(used: dict[str, None], modules: dict[str, str], package: str) -> li
     by_module: dict[str, list[str]] = {}
     for name in used:
         by_module.setdefault(modules[name], []).append(name)
+    by_module.pop("", None)
     return [f"from {package}.{module} import {', '.join(sorted(names))}\n" for module, names in sorted(by_module.items())]
 
 
 def load(text: str, handlers: dict[str, Callable[..., Any]] | None = None) -> dict[str, Any]:
     """The names of a module compiled from `.upat` text here and now, its handlers handed in; for tests and tools."""
     handlers = handlers or {}
-    source = generate([parse(text, "text.upat", frozenset(handlers))], {}, "") if not handlers else generate([parse(text, "text.upat", frozenset(handlers))], dict.fromkeys(handlers, "handlers"))
-    lines = [line for line in source.splitlines() if not line.startswith("from anneal.rules.")]
+    source = generate([parse(text, "text.upat", frozenset(handlers))], dict.fromkeys(handlers, ""))
     names: dict[str, Any] = {**handlers}
-    exec("\n".join(lines), names)  # noqa: S102 - the text was generated here
+    exec(source, names)  # noqa: S102 - the text was generated here
     return names
 
 

@@ -163,7 +163,9 @@ class Reader:
                 part = self.result(left)
                 if isinstance(part, Handler) or (isinstance(part, Leaf) and part.name):
                     raise self.error(f"a dtype can be given to a number or an op, not to {ast.unparse(left)}", node)
-                return with_dtype(part, word if word in self.bound else self._dtype(word, node))
+                if word not in self.bound and word not in DTYPES:
+                    raise self.error(f"unknown dtype {word!r} to build: there are {', '.join(DTYPES)}, and the names of the pattern", node)
+                return with_dtype(part, word if word in self.bound else DTYPES[word])
             case ast.Name(id=name):
                 if name in NUMBERS:
                     return Leaf(value=NUMBERS[name])

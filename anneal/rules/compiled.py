@@ -48,6 +48,7 @@ _CONTIGUOUS = Ops.CONTIGUOUS
 
 
 def _folding_exp2(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -56,6 +57,7 @@ def _folding_exp2(u: UOp) -> Match | None:
 
 
 def _folding_log2(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -64,6 +66,7 @@ def _folding_log2(u: UOp) -> Match | None:
 
 
 def _folding_sin(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -72,6 +75,7 @@ def _folding_sin(u: UOp) -> Match | None:
 
 
 def _folding_sqrt(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -80,6 +84,7 @@ def _folding_sqrt(u: UOp) -> Match | None:
 
 
 def _folding_floor(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -88,6 +93,7 @@ def _folding_floor(u: UOp) -> Match | None:
 
 
 def _folding_cast(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -96,6 +102,7 @@ def _folding_cast(u: UOp) -> Match | None:
 
 
 def _folding_bitcast(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -104,6 +111,7 @@ def _folding_bitcast(u: UOp) -> Match | None:
 
 
 def _folding_add(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -116,6 +124,7 @@ def _folding_add(u: UOp) -> Match | None:
 
 
 def _folding_mul(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -128,6 +137,7 @@ def _folding_mul(u: UOp) -> Match | None:
 
 
 def _folding_div(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -140,6 +150,7 @@ def _folding_div(u: UOp) -> Match | None:
 
 
 def _folding_idiv(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -152,6 +163,7 @@ def _folding_idiv(u: UOp) -> Match | None:
 
 
 def _folding_mod(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -164,6 +176,7 @@ def _folding_mod(u: UOp) -> Match | None:
 
 
 def _folding_max(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -176,6 +189,7 @@ def _folding_max(u: UOp) -> Match | None:
 
 
 def _folding_min(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -188,6 +202,7 @@ def _folding_min(u: UOp) -> Match | None:
 
 
 def _folding_lt(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -200,6 +215,7 @@ def _folding_lt(u: UOp) -> Match | None:
 
 
 def _folding_eq(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -212,6 +228,7 @@ def _folding_eq(u: UOp) -> Match | None:
 
 
 def _folding_and(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -224,6 +241,7 @@ def _folding_and(u: UOp) -> Match | None:
 
 
 def _folding_or(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -236,6 +254,7 @@ def _folding_or(u: UOp) -> Match | None:
 
 
 def _folding_xor(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -248,6 +267,7 @@ def _folding_xor(u: UOp) -> Match | None:
 
 
 def _folding_shl(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -260,6 +280,7 @@ def _folding_shl(u: UOp) -> Match | None:
 
 
 def _folding_shr(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -272,6 +293,7 @@ def _folding_shr(u: UOp) -> Match | None:
 
 
 def _folding_where(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
@@ -280,6 +302,7 @@ def _folding_where(u: UOp) -> Match | None:
 
 
 def _algebra_floor(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if u0.op is _CAST:
         u00, = u0.src
@@ -294,6 +317,7 @@ def _algebra_floor(u: UOp) -> Match | None:
 
 
 def _algebra_add(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 0:
@@ -468,6 +492,7 @@ def _algebra_add(u: UOp) -> Match | None:
 
 
 def _algebra_mul(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 1:
@@ -563,6 +588,7 @@ def _algebra_mul(u: UOp) -> Match | None:
 
 
 def _algebra_div(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 1:
@@ -575,6 +601,7 @@ def _algebra_div(u: UOp) -> Match | None:
 
 
 def _algebra_idiv(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 1:
@@ -594,6 +621,7 @@ def _algebra_idiv(u: UOp) -> Match | None:
 
 
 def _algebra_mod(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 1:
@@ -610,6 +638,7 @@ def _algebra_mod(u: UOp) -> Match | None:
 
 
 def _algebra_shl(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 0:
@@ -619,6 +648,7 @@ def _algebra_shl(u: UOp) -> Match | None:
 
 
 def _algebra_shr(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 0:
@@ -628,6 +658,7 @@ def _algebra_shr(u: UOp) -> Match | None:
 
 
 def _order_add(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -635,6 +666,7 @@ def _order_add(u: UOp) -> Match | None:
 
 
 def _order_mul(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -642,6 +674,7 @@ def _order_mul(u: UOp) -> Match | None:
 
 
 def _order_max(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -649,6 +682,7 @@ def _order_max(u: UOp) -> Match | None:
 
 
 def _order_min(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -656,6 +690,7 @@ def _order_min(u: UOp) -> Match | None:
 
 
 def _order_eq(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -663,6 +698,7 @@ def _order_eq(u: UOp) -> Match | None:
 
 
 def _order_and(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -670,6 +706,7 @@ def _order_and(u: UOp) -> Match | None:
 
 
 def _order_or(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -677,6 +714,7 @@ def _order_or(u: UOp) -> Match | None:
 
 
 def _order_xor(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
         return 28, r
@@ -684,6 +722,7 @@ def _order_xor(u: UOp) -> Match | None:
 
 
 def _cast_cast(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if u0.op is _CAST:
         u00, = u0.src
@@ -701,6 +740,7 @@ def _cast_cast(u: UOp) -> Match | None:
 
 
 def _cast_bitcast(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if u0.op is _BITCAST:
         u00, = u0.src
@@ -710,6 +750,7 @@ def _cast_bitcast(u: UOp) -> Match | None:
 
 
 def _divmod_add(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.op is _MUL:
         if u1.op is _MOD:
@@ -939,6 +980,7 @@ def _divmod_add(u: UOp) -> Match | None:
 
 
 def _divmod_idiv(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u0.dtype is dtypes.index:
@@ -1012,6 +1054,7 @@ def _divmod_idiv(u: UOp) -> Match | None:
 
 
 def _divmod_mod(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u0.dtype is dtypes.index:
@@ -1075,6 +1118,7 @@ def _divmod_mod(u: UOp) -> Match | None:
 
 
 def _sums_add(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.dtype is dtypes.index:
         if (r := canonical_sum(u)) is not None and r is not u:
@@ -1086,6 +1130,7 @@ def _sums_add(u: UOp) -> Match | None:
 
 
 def _sums_mul(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.dtype is dtypes.index:
         if (r := canonical_product(u)) is not None and r is not u:
@@ -1097,6 +1142,7 @@ def _sums_mul(u: UOp) -> Match | None:
 
 
 def _boolean_add(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_OR, u0.dtype, (u0, u1))) is not u:
@@ -1108,6 +1154,7 @@ def _boolean_add(u: UOp) -> Match | None:
 
 
 def _boolean_mul(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_AND, u0.dtype, (u0, u1))) is not u:
@@ -1119,6 +1166,7 @@ def _boolean_mul(u: UOp) -> Match | None:
 
 
 def _boolean_max(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_OR, u0.dtype, (u0, u1))) is not u:
@@ -1130,6 +1178,7 @@ def _boolean_max(u: UOp) -> Match | None:
 
 
 def _boolean_min(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_AND, u0.dtype, (u0, u1))) is not u:
@@ -1141,6 +1190,7 @@ def _boolean_min(u: UOp) -> Match | None:
 
 
 def _boolean_and(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg is True:
@@ -1280,6 +1330,7 @@ def _boolean_and(u: UOp) -> Match | None:
 
 
 def _boolean_or(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg is True:
@@ -1413,6 +1464,7 @@ def _boolean_or(u: UOp) -> Match | None:
 
 
 def _boolean_xor(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg == 0:
@@ -1460,6 +1512,7 @@ def _boolean_xor(u: UOp) -> Match | None:
 
 
 def _compare_lt(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1 is u0:
         if (r := const(False, dtypes.bool)) is not u:
@@ -1537,6 +1590,7 @@ def _compare_lt(u: UOp) -> Match | None:
 
 
 def _compare_eq(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1 is u0:
         if not u0.dtype.is_float:
@@ -1616,6 +1670,7 @@ def _compare_eq(u: UOp) -> Match | None:
 
 
 def _compare_and(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.op is _LT:
         if u1.op is _LT:
@@ -1639,6 +1694,7 @@ def _compare_and(u: UOp) -> Match | None:
 
 
 def _compare_or(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u0.op is _LT:
         if u1.op is _LT:
@@ -1664,6 +1720,7 @@ def _compare_or(u: UOp) -> Match | None:
 
 
 def _compare_xor(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if u1.arg is True:
@@ -1693,6 +1750,7 @@ def _compare_xor(u: UOp) -> Match | None:
 
 
 def _where_where(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1, u2 = u.src
     if u2 is u1:
         if (r := u1) is not u:
@@ -1753,6 +1811,7 @@ def _where_where(u: UOp) -> Match | None:
 
 
 def _minmax_max(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1 is u0:
         if (r := u0) is not u:
@@ -1825,6 +1884,7 @@ def _minmax_max(u: UOp) -> Match | None:
 
 
 def _minmax_min(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1 is u0:
         if (r := u0) is not u:
@@ -1897,6 +1957,7 @@ def _minmax_min(u: UOp) -> Match | None:
 
 
 def _tensor_exp2(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1904,6 +1965,7 @@ def _tensor_exp2(u: UOp) -> Match | None:
 
 
 def _tensor_log2(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1911,6 +1973,7 @@ def _tensor_log2(u: UOp) -> Match | None:
 
 
 def _tensor_sin(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1918,6 +1981,7 @@ def _tensor_sin(u: UOp) -> Match | None:
 
 
 def _tensor_sqrt(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1925,6 +1989,7 @@ def _tensor_sqrt(u: UOp) -> Match | None:
 
 
 def _tensor_floor(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1932,6 +1997,7 @@ def _tensor_floor(u: UOp) -> Match | None:
 
 
 def _tensor_cast(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1939,6 +2005,7 @@ def _tensor_cast(u: UOp) -> Match | None:
 
 
 def _tensor_bitcast(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1946,6 +2013,7 @@ def _tensor_bitcast(u: UOp) -> Match | None:
 
 
 def _tensor_add(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1953,6 +2021,7 @@ def _tensor_add(u: UOp) -> Match | None:
 
 
 def _tensor_mul(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1960,6 +2029,7 @@ def _tensor_mul(u: UOp) -> Match | None:
 
 
 def _tensor_div(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1967,6 +2037,7 @@ def _tensor_div(u: UOp) -> Match | None:
 
 
 def _tensor_idiv(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1974,6 +2045,7 @@ def _tensor_idiv(u: UOp) -> Match | None:
 
 
 def _tensor_mod(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1981,6 +2053,7 @@ def _tensor_mod(u: UOp) -> Match | None:
 
 
 def _tensor_max(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1988,6 +2061,7 @@ def _tensor_max(u: UOp) -> Match | None:
 
 
 def _tensor_min(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -1995,6 +2069,7 @@ def _tensor_min(u: UOp) -> Match | None:
 
 
 def _tensor_lt(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2002,6 +2077,7 @@ def _tensor_lt(u: UOp) -> Match | None:
 
 
 def _tensor_eq(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2009,6 +2085,7 @@ def _tensor_eq(u: UOp) -> Match | None:
 
 
 def _tensor_and(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2016,6 +2093,7 @@ def _tensor_and(u: UOp) -> Match | None:
 
 
 def _tensor_or(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2023,6 +2101,7 @@ def _tensor_or(u: UOp) -> Match | None:
 
 
 def _tensor_xor(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2030,6 +2109,7 @@ def _tensor_xor(u: UOp) -> Match | None:
 
 
 def _tensor_shl(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2037,6 +2117,7 @@ def _tensor_shl(u: UOp) -> Match | None:
 
 
 def _tensor_shr(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2044,6 +2125,7 @@ def _tensor_shr(u: UOp) -> Match | None:
 
 
 def _tensor_where(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
         return 173, r
@@ -2051,6 +2133,7 @@ def _tensor_where(u: UOp) -> Match | None:
 
 
 def _tensor_reshape(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if u0.op is _RESHAPE:
         u00, = u0.src
@@ -2065,6 +2148,7 @@ def _tensor_reshape(u: UOp) -> Match | None:
 
 
 def _tensor_permute(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
         return 162, r
@@ -2079,6 +2163,7 @@ def _tensor_permute(u: UOp) -> Match | None:
 
 
 def _tensor_expand(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
         return 161, r
@@ -2093,6 +2178,7 @@ def _tensor_expand(u: UOp) -> Match | None:
 
 
 def _tensor_pad(u: UOp) -> Match | None:
+    r: UOp | None
     u0, u1 = u.src
     if u1.op is _CONST:
         if (r := same_movement(u)) is not None and r is not u:
@@ -2110,6 +2196,7 @@ def _tensor_pad(u: UOp) -> Match | None:
 
 
 def _tensor_shrink(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
         return 163, r
@@ -2129,6 +2216,7 @@ def _tensor_shrink(u: UOp) -> Match | None:
 
 
 def _tensor_flip(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
         return 165, r
@@ -2143,6 +2231,7 @@ def _tensor_flip(u: UOp) -> Match | None:
 
 
 def _tensor_shear(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
         return 172, r
@@ -2150,6 +2239,7 @@ def _tensor_shear(u: UOp) -> Match | None:
 
 
 def _tensor_unshear(u: UOp) -> Match | None:
+    r: UOp | None
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
         return 172, r
@@ -2157,6 +2247,7 @@ def _tensor_unshear(u: UOp) -> Match | None:
 
 
 def _tensor_reduce_axis(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if (r := drop_single_axes(u)) is not None and r is not u:
         return 174, r
@@ -2172,6 +2263,7 @@ def _tensor_reduce_axis(u: UOp) -> Match | None:
 
 
 def _tensor_contiguous(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if u0.op is _CONTIGUOUS:
         u00, = u0.src
@@ -2181,6 +2273,7 @@ def _tensor_contiguous(u: UOp) -> Match | None:
 
 
 def _after_autodiff_detach(u: UOp) -> Match | None:
+    r: UOp | None
     u0, = u.src
     if (r := u0) is not u:
         return 178, r

@@ -115,7 +115,7 @@ def _recombination(terms: Terms) -> tuple[UOp, UOp, UOp] | None:
 def _quotient(x: UOp, divisor: int) -> UOp:
     """x // divisor in the form that the rules give it."""
     if x.op is Ops.IDIV and x.src[1].op is Ops.CONST and x.src[1].arg > 0:
-        return x.src[0] // (x.src[1].arg * divisor)
+        return x.src[0] // int(x.src[1].arg * divisor)
     return x // divisor
 
 
@@ -179,7 +179,7 @@ def _shared_divisor(terms: Terms, constant: int, candidates: set[int]) -> tuple[
 
 def split_div(root: UOp) -> UOp | None:
     """x // c with the multiples of c outside, divided by what is common, and without what cannot carry."""
-    form, divisor = linear(root.src[0]), root.src[1].arg
+    form, divisor = linear(root.src[0]), int(root.src[1].arg)
     if form is None:
         return None
     whole, rest, constant, times = _split_multiples(*form, divisor)
@@ -197,7 +197,7 @@ def split_div(root: UOp) -> UOp | None:
 
 def split_mod(root: UOp) -> UOp | None:
     """x % c without the multiples of c, with what is common outside, and what cannot carry beside it."""
-    form, divisor = linear(root.src[0]), root.src[1].arg
+    form, divisor = linear(root.src[0]), int(root.src[1].arg)
     if form is None or (form := _without_inner_mod(*form, divisor)) is None:
         return None
     _, rest, constant, _ = _split_multiples(*form, divisor)

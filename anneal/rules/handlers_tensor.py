@@ -84,11 +84,11 @@ def shrink_padding(root: UOp) -> UOp | None:
     x = padded.src[0]
     cuts: list[tuple[Dim, Dim]] = []
     amounts: list[tuple[Dim, Dim]] = []
-    for size, (low, high), (start, end) in zip(shape(x), padded.arg, root.arg, strict=True):
-        if not all(isinstance(n, int) for n in (size, low, high, start, end)):
+    for size, (low, _), (start, end) in zip(shape(x), padded.arg, root.arg, strict=True):
+        if not (isinstance(size, int) and isinstance(low, int) and isinstance(start, int) and isinstance(end, int)):
             return None
-        first, last = max(0, start - low), min(size, end - low)  # type: ignore[type-var]
-        if first >= last:  # type: ignore[operator]
+        first, last = max(0, start - low), min(size, end - low)
+        if first >= last:
             return None
         cuts.append((first, last))
         amounts.append((max(0, low - start), max(0, end - low - size)))
