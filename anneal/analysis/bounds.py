@@ -288,7 +288,7 @@ def _cast(node: UOp) -> _Interval:
     source = node.src[0]
     if source.dtype.is_float:
         if (value := bounds(source).low) is None:
-            return _whole(node.dtype)
+            return _whole(dtypes.int32 if node.dtype is dtypes.index else node.dtype)
         return (cast_value(value, node.dtype),) * 2
     low, high = _interval(source)
     if node.dtype is dtypes.bool:

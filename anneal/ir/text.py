@@ -31,6 +31,7 @@ from anneal.ir.uop import ARENA, UOp
 _OPENS: Final = frozenset({Ops.LOOP, Ops.IF})
 _CLOSES: Final = frozenset({Ops.ENDLOOP, Ops.ENDIF})
 _MAX_NESTING: Final = 32
+_MAX_LABEL: Final = 10
 
 
 def print_graph(*roots: UOp) -> str:
@@ -173,7 +174,7 @@ def _parse_node(line: _Line, nodes: dict[int, UOp]) -> UOp:
     return node
 
 
-_TOKEN: Final = re.compile(r'\s*(%[0-9]{1,9}|-?(?:[0-9]+\.[0-9]+|[0-9]+)(?:e[-+]?[0-9]+)?|-?(?:inf|nan)\b|[A-Za-z_][A-Za-z0-9_]*|"(?:[^"\\]|\\.)*"|\S)')
+_TOKEN: Final = re.compile(r'\s*(%[0-9]+|-?(?:[0-9]+\.[0-9]+|[0-9]+)(?:e[-+]?[0-9]+)?|-?(?:inf|nan)\b|[A-Za-z_][A-Za-z0-9_]*|"(?:[^"\\]|\\.)*"|\S)')
 _WORDS: Final[dict[str, Any]] = {"None": None, "True": True, "False": False, "inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 _FLOAT: Final = re.compile(r"-?[0-9]+(\.[0-9]+(e[-+]?[0-9]+)?|e[-+]?[0-9]+)")
 _INT: Final = re.compile(r"-?[0-9]{1,4000}")
@@ -216,7 +217,7 @@ class _Line:
 
     def label(self) -> int:
         """Read the number of a node."""
-        if not self.peek.startswith("%") or len(self.peek) == 1:
+        if not self.peek.startswith("%") or not 1 < len(self.peek) <= _MAX_LABEL:
             self.fail("a number such as %1")
         self._at += 1
         return int(self._tokens[self._at - 1][1:])

@@ -60,7 +60,7 @@ def _complaint(node: UOp, stage: Stage) -> str | None:
     """What is wrong with a node whose operands are right."""
     op = node.op
     if op not in _ALLOWED[stage]:
-        return f"{op.name} cannot stand here; there may be {op.category} operations only {_stages(op)}"
+        return f"{op.name} cannot stand here, only {_stages(op)}"
     if op.arity >= 0 and len(node.src) != op.arity:
         return f"{op.name} takes {op.arity} operands, not {len(node.src)}"
     if stage != "tensor" and (complaint := _memory_operand(node)) is not None:
@@ -74,7 +74,8 @@ def _complaint(node: UOp, stage: Stage) -> str | None:
 
 
 def _stages(op: Op) -> str:
-    return "at the " + " and ".join(f"{stage} stage" for stage, allowed in _ALLOWED.items() if op in allowed)
+    names = [stage for stage, allowed in _ALLOWED.items() if op in allowed]
+    return f"at the {' and '.join(names)} stage" if names else "while a pass is at work"
 
 
 def _memory_operand(node: UOp) -> str | None:

@@ -219,7 +219,9 @@ def test_sixteen_bit_bitcasts(bits: int) -> None:
     assert _same(alu(Ops.BITCAST, dtypes.float16, (bits,), dtypes.uint16), float(np.array(bits, np.uint16).view(np.float16)))
 
 
-@pytest.mark.parametrize(("source", "target"), [(dtypes.float32, dtypes.float16), (dtypes.bool, dtypes.bool), (None, dtypes.int32), (dtypes.index, dtypes.index)])
+@pytest.mark.parametrize(
+    ("source", "target"), [(dtypes.float32, dtypes.float16), (dtypes.bool, dtypes.bool), (None, dtypes.int32), (dtypes.index, dtypes.index)]
+)
 def test_impossible_bitcasts(source: DType | None, target: DType) -> None:
     with pytest.raises(DTypeError, match="cannot bitcast"):
         alu(Ops.BITCAST, target, (1,), source)
