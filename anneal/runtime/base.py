@@ -127,8 +127,9 @@ def check_sizes(plan: Plan, sizes: Sequence[int], target: Target, device: str) -
     for position, (buffer, nbytes) in enumerate(zip(plan.buffers, sizes, strict=True)):
         if nbytes > target.binding_bytes:
             raise DeviceError(
-                f"buffer {position} ({buffer.role}, {buffer.dtype} {buffer.shape}) takes {nbytes:,} bytes, and {device} binds at most {target.binding_bytes:,}: "
-                "use smaller tensors or batches, or float16"
+                f"buffer {position} ({buffer.role}, {buffer.dtype} {buffer.shape}) takes {nbytes:,} bytes, "
+                f"and {device} binds {target.binding_bytes:,} at most: "
+                "use smaller tensors, smaller batches or float16"
             )
 
 
@@ -137,9 +138,9 @@ def check_fits(plan: Plan, target: Target, device: str) -> None:
     for kernel in plan.kernels:
         for what, need, have in _demands(kernel, target):
             if need > have:
-                raise DeviceError(f"kernel {kernel.name} needs {need:,} {what}, and {device} has {have:,}: compile the plan for this device's target")
+                raise DeviceError(f"kernel {kernel.name} needs {need:,} {what}, and {device} has {have:,}: compile the plan for its target")
         if "enable f16" in kernel.wgsl and not target.float16:
-            raise DeviceError(f"kernel {kernel.name} computes in float16, which {device} lacks: compile the plan for this device's target, or use float32")
+            raise DeviceError(f"kernel {kernel.name} computes in float16, which {device} lacks: use float32")
 
 
 def _demands(kernel: Kernel, target: Target) -> list[tuple[str, int, int]]:

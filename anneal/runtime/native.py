@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from anneal.codegen.target import UNIT
 from anneal.errors import DeviceError
-from anneal.runtime.base import UNIT, aligned, plain
+from anneal.runtime.base import aligned, plain
 
 IN_FLIGHT: Final = 32
 """Submits that may wait on the device before the next one waits for the oldest."""

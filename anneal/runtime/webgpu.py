@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from anneal.codegen.target import Target
+from anneal.codegen.target import UNIT, Target
 from anneal.errors import DeviceError, NoDeviceError
 from anneal.runtime.base import (
     NO_SYMBOLS,
-    UNIT,
     Storage,
     aligned,
     check_fits,
@@ -271,13 +270,14 @@ class WebGPUDevice:
         check_symbols(plan, symbols)
         sizes = check_storages(self.name, plan, storages, symbols)
         check_sizes(plan, sizes, self.target, self.name)
-        commands, alive = [], []
+        commands: list[Command] = []
+        alive: list[Any] = []
         counts = [dispatch(k, symbols, self.target, self.name) for k in plan.kernels]
         blocks = [_block(s) for s in storages] + self._temporaries(sizes[len(storages) :])
         for kernel, pipeline, (x, y, z) in zip(plan.kernels, prepared.pipelines, counts, strict=True):
             if min(x, y, z) > 0:
                 group = self._group(pipeline, [blocks[b.buffer] for b in kernel.bindings], kernel.name)
-                commands.append((pipeline.handle._internal, group._internal, x, y, z))
+                commands.append((pipeline.handle._internal, group._internal, x, y, z))  # noqa: SLF001 - handles for native.py
                 alive += (pipeline, group)
         recording = prepared.recordings[key] = _Recording(commands, alive, [min(count) > 0 for count in counts])
         _bounded(prepared.recordings, _RECORDINGS)
@@ -342,7 +342,7 @@ def _block(storage: Storage) -> _Block:
 def _open() -> tuple[Any, Any, Any]:
     """The library, an adapter, and a device with all that the adapter offers."""
     try:
-        import wgpu
+        import wgpu  # type: ignore[import-untyped]
     except (ImportError, OSError) as error:
         raise NoDeviceError(f"no GPU: the package wgpu cannot be imported ({error}); install it with: pip install wgpu") from error
     with _runtime_folder():

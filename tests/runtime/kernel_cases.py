@@ -42,7 +42,7 @@ class Writer:
         return self.put(Ops.SPECIAL, dtype, arg=name)
 
     def at(self, base: UOp, stride: int, offset: UOp) -> UOp:
-        """base * stride + offset."""
+        """Base * stride + offset."""
         return self.alu(Ops.ADD, self.alu(Ops.MUL, base, build.index(stride)), offset)
 
     def load(self, memory: UOp, index: UOp, *gate: UOp) -> UOp:
@@ -70,7 +70,9 @@ def number(value: Scalar, dtype: DType = F32) -> UOp:
     return build.const(value, dtype)
 
 
-def kernel(name: str, wgsl: str, text: str, bindings: Sequence[tuple[int, bool]], groups: tuple[int | str, ...], size: tuple[int, int, int] = (64, 1, 1)) -> Kernel:
+def kernel(
+    name: str, wgsl: str, text: str, bindings: Sequence[tuple[int, bool]], groups: tuple[int | str, ...], size: tuple[int, int, int] = (64, 1, 1)
+) -> Kernel:
     """A kernel whose statistics do not matter."""
     x, y, z = (*groups, 1, 1)[:3]
     bound = tuple(Binding(buffer, writes) for buffer, writes in bindings)
@@ -93,7 +95,7 @@ HEAD = "@compute @workgroup_size({0}, {1}, {2})\nfn main(@builtin(workgroup_id) 
 
 
 def module(body: str, kinds: Sequence[tuple[str, bool]], size: tuple[int, int, int] = (64, 1, 1), top: str = "") -> str:
-    """A WGSL module with bindings data0, data1, …"""
+    """A WGSL module with bindings data0, data1 and so on."""
     access = {False: "read", True: "read_write"}
     lines = [f"@group(0) @binding({i}) var<storage, {access[writes]}> data{i}: array<{kind}>;" for i, (kind, writes) in enumerate(kinds)]
     return top + "\n".join(lines) + "\n" + HEAD.format(*size) + body + "\n}\n"
@@ -203,10 +205,11 @@ for (var half = 32u; half > 0u; half = half / 2u) {
   if (lid.x < half) { shared_[lid.x] = shared_[lid.x] + shared_[lid.x + half]; }
 }
 if (lid.x == 0u) { data1[wid.x] = shared_[0]; }"""
+    memory = "var<workgroup> shared_: array<f32, 64>;\n"
     x0 = np.arange(groups * lanes, dtype=np.float32)
     plan = make_plan(
         [buffer("input", F32, groups * lanes), buffer("output", F32, groups)],
-        [kernel("tree_sum", module(body, [("f32", False), ("f32", True)], top="var<workgroup> shared_: array<f32, 64>;\n"), w.text, [(0, False), (1, True)], (groups,))],
+        [kernel("tree_sum", module(body, [("f32", False), ("f32", True)], top=memory), w.text, [(0, False), (1, True)], (groups,))],
     )
     return Case(plan, (x0,), (x0.reshape(groups, lanes).sum(1),))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from kernel_cases import CASES, HELD, Array, Case, edge_mask, with_temporaries
 
-from anneal.ir.dtype import by_name
 from anneal.runtime.device import NAMES, Device, get_device
 from anneal.runtime.plan import Plan
 
@@ -27,9 +27,10 @@ def run(device: Device, plan: Plan, inputs: Sequence[Array], times: int = 1) -> 
         device.write(storage, data.tobytes())
     for _ in range(times):
         device.execute(plan, storages)
-    sizes = [int(np.prod(b.shape, dtype=int)) * b.element.storage for b in bound]
+    shapes = [tuple(int(n) for n in b.shape) for b in bound]
+    sizes = [math.prod(s) * b.element.storage for s, b in zip(shapes, bound, strict=True)]
     found = device.read_many(list(zip(storages, sizes, strict=True)))
-    return [np.frombuffer(data, HELD[by_name(b.dtype)]).reshape(b.shape) for data, b in zip(found, bound, strict=True)]
+    return [np.frombuffer(data, HELD[b.element]).reshape(s) for data, b, s in zip(found, bound, shapes, strict=True)]
 
 
 @pytest.mark.parametrize("make", CASES, ids=lambda f: f.__name__)

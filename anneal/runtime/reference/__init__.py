@@ -121,7 +121,7 @@ class ReferenceDevice:
             frame = program.frame.copy()
             for node, slot in program.leaves:
                 if node.op is Ops.PARAM:
-                    frame[slot] = _buffer(node, bound, symbols, checked=checked)
+                    frame[slot] = _buffer(node, bound, checked=checked)
                 elif node.op is Ops.VARIABLE:
                     frame[slot] = symbols[node.arg[0]]
             with np.errstate(all="ignore"):
@@ -151,7 +151,7 @@ def _data(storage: Storage) -> NDArray[np.uint8]:
     return storage.data
 
 
-def _buffer(node: UOp, bound: list[tuple[NDArray[np.uint8], bool]], symbols: Mapping[str, int], *, checked: bool) -> Memory:
+def _buffer(node: UOp, bound: list[tuple[NDArray[np.uint8], bool]], *, checked: bool) -> Memory:
     binding, dims = node.arg
     if not 0 <= binding < len(bound):
         raise Fault(f"it uses binding {binding}, and has {len(bound)}")

@@ -18,7 +18,7 @@ _NOBODY: Final = -1
 _MANY: Final = -2
 
 
-class Fault(DeviceError):
+class Fault(DeviceError):  # noqa: N818 - of the kernel, not of the program that runs it
     """A kernel that does what it may not; the message does not name the kernel yet."""
 
 
@@ -126,8 +126,8 @@ class Watch:
         where, who, value = np.ravel(place), np.ravel(who), np.ravel(value)
         writer, reader = self._writer[where], self._reader[where]
         self._writer[where] = who
-        stored = data[where]
-        differs = (stored != value.astype(data.dtype)) & ~((stored != stored) & (value != value))
+        stored, meant = data[where], value.astype(data.dtype)
+        differs = (stored != meant) & ~(np.isnan(stored) & np.isnan(meant))
         mixed = (writer != _NOBODY) & (writer != who) | ((reader != _NOBODY) & (reader != who))
         return _first(where, differs | mixed)
 

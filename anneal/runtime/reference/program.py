@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from anneal.ir.dtype import dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.text import parse_program
@@ -84,8 +83,8 @@ class _Compiler:
             opening, body = self.blocks.pop()
             if opening is not node.src[0]:
                 raise Fault(f"{node!r} closes {opening!r}")
-            make = _loop if node.op is Ops.ENDLOOP else _if
-            self.blocks[-1][1].append(make(self.slot(opening), *(self.slot(s) for s in opening.src), body, opening.dtype is not dtypes.index))
+            operands = [self.slot(s) for s in opening.src]
+            self.blocks[-1][1].append(_BLOCKS[opening.op](self.slot(opening), operands, body))
         elif node.op not in _SILENT and node.src:
             self.blocks[-1][1].append(self.step(node))
         elif node.op is Ops.BARRIER:
@@ -223,12 +222,12 @@ _MEMORY: Final[dict[Op, Callable[[int, list[int], Any], Step]]] = {
 }
 
 
-def _if(_out: int, condition: int, body: list[Step], _typed: bool) -> Step:
+def _if(_out: int, operands: list[int], body: list[Step]) -> Step:
+    (condition,) = operands
+
     def step(v: Frame) -> None:
         outer = v[MASK]
-        active = v[condition]
-        if outer is not None:
-            active = active & outer
+        active = v[condition] if outer is None else v[condition] & outer
         if not np.any(active):
             return
         v[MASK] = None if np.all(active) else active
@@ -239,32 +238,39 @@ def _if(_out: int, condition: int, body: list[Step], _typed: bool) -> Step:
     return step
 
 
-def _loop(out: int, start: int, limit: int, stride: int, body: list[Step], typed: bool) -> Step:
-    def uniform(v: Frame) -> None:
-        make = type(v[start]) if typed else int
-        for index in range(int(v[start]), int(v[limit]), int(v[stride])):
-            v[out] = make(index)
-            for inner in body:
-                inner(v)
-
-    def varying(v: Frame) -> None:
-        outer, index = v[MASK], v[start]
-        while True:
-            active = index < v[limit]
-            if outer is not None:
-                active = active & outer
-            if not np.any(active):
-                break
-            v[MASK] = None if np.all(active) else active
-            v[out] = index
-            for inner in body:
-                inner(v)
-            index = index + v[stride]
-        v[MASK] = outer
+def _loop(out: int, operands: list[int], body: list[Step]) -> Step:
+    start, limit, stride = operands
 
     def step(v: Frame) -> None:
         if np.any(v[stride] <= 0):
             raise Fault("a loop has a step that is not positive, and would not end")
-        (varying if any(isinstance(v[i], np.ndarray) for i in (start, limit, stride)) else uniform)(v)
+        (_run_varying if any(isinstance(v[i], np.ndarray) for i in operands) else _run_uniform)(v, out, v[start], v[limit], v[stride], body)
 
     return step
+
+
+def _run_uniform(v: Frame, out: int, start: Any, limit: Any, stride: Any, body: list[Step]) -> None:
+    """All invocations count alike."""
+    make = type(start)
+    for index in range(int(start), int(limit), int(stride)):
+        v[out] = make(index)
+        for inner in body:
+            inner(v)
+
+
+def _run_varying(v: Frame, out: int, index: Any, limit: Any, stride: Any, body: list[Step]) -> None:
+    """Invocations that are through wait for the others."""
+    outer = v[MASK]
+    while True:
+        active = index < limit if outer is None else (index < limit) & outer
+        if not np.any(active):
+            break
+        v[MASK] = None if np.all(active) else active
+        v[out] = index
+        for inner in body:
+            inner(v)
+        index = index + stride
+    v[MASK] = outer
+
+
+_BLOCKS: Final = {Ops.IF: _if, Ops.LOOP: _loop}
