@@ -1,0 +1,1 @@
+"""The user's tensors: lazy, differentiable, and realised through compiled plans."""
