@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anneal import rules
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType, dtypes
 from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import ARENA, UOp
-from anneal.rewrite.engine import rewrite
-from anneal.schedule.indexing import ZERO, free_ranges, span
+from anneal.schedule.indexing import ZERO, free_ranges, scalars, span
 from anneal.schedule.kernels import identity
 
 
@@ -203,4 +201,4 @@ def in_terms_of(flat: UOp, ranges: Sequence[UOp], values: Sequence[UOp]) -> list
     if not table or not values:
         return list(values)
     replaced = substitute_all(values, table)
-    return list(rewrite((ARENA.intern(Ops.SINK, dtypes.bool, tuple(replaced)),), rules.KERNEL).roots[0].src)
+    return list(scalars((ARENA.intern(Ops.SINK, dtypes.bool, tuple(replaced)),))[0].src)

@@ -9,14 +9,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from anneal import rules
 from anneal.codegen.opts import Shape
 from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.ir.dtype import dtypes
-from anneal.rewrite.engine import rewrite
-from anneal.schedule.indexing import free_ranges
+from anneal.schedule.indexing import free_ranges, scalars
 
 WIDTH: Final = 4
 
@@ -37,7 +35,7 @@ def expand(sink: UOp, shape: Shape) -> tuple[list[tuple[UOp, ...]], tuple[UOp, .
         kept = [s for s in sink.src if all(o == 0 or r in free_ranges(s) for r, o in zip(axes, offsets, strict=True))]
         sizes.append(len(kept))
         stores += substitute_all(kept, table)
-    done = rewrite((ARENA.intern(Ops.SINK, dtypes.bool, tuple(stores)),), rules.KERNEL).roots[0].src
+    done = scalars((ARENA.intern(Ops.SINK, dtypes.bool, tuple(stores)),))[0].src
     groups: list[tuple[UOp, ...]] = []
     start = 0
     for n in sizes:

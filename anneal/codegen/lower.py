@@ -55,12 +55,13 @@ def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) ->
         emitter.op(Ops.COMMENT, dtypes.bool, (), line)
     group = _workgroup(emitter, grid)
     if size > 1:
-        emitter.emit(lane)
+        emitter.scopes[0][lane] = emitter.emit(lane)
     point = group if shape.lanes > 1 or size == 1 else emitter.op(Ops.ADD, dtypes.index, (emitter.op(Ops.MUL, dtypes.index, (group, const_index(size))), lane))
     emitter.scopes[0][flat] = point
     guarded = (grid[0] * grid[1] if shape.lanes > 1 else grid[0] * grid[1] * size) != total
     if guarded:
         emitter.open_if(ARENA.intern(Ops.LT, dtypes.bool, (flat, const_index(total))), scope=False)
+    emitter.reductions([v for batch in batches for s in batch if free_ranges(s) <= {flat} for v in s.src[1:]])
     for batch in batches:
         _emit_stores(emitter, batch, flat)
     if guarded:

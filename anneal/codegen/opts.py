@@ -94,11 +94,11 @@ def _blocks(ranges: Sequence[UOp], reduces: Sequence[UOp]) -> tuple[tuple[UOp, i
     varying = {u for u in loads if first and first[0] in free_ranges(u)}
     second = [r for r in again[:-1] if any(r not in free_ranges(u) for u in varying)]
     axes = second[-1:] + first
-    best: tuple[int, tuple[tuple[UOp, int], ...]] = (1, ())
+    best: tuple[tuple[int, int], tuple[tuple[UOp, int], ...]] = ((1, 0), ())
     for choice in _choices([[n for n in (8, 5, 4, 3, 2, 1) if _size(r) % n == 0] for r in axes]):
         area = math.prod(choice) * len(reduces)
-        if area <= BLOCK and span(tuple(ranges)) // math.prod(choice) >= min(THREADS, span(tuple(ranges)) // 8) and area > best[0]:
-            best = (area, tuple((r, n) for r, n in zip(axes, choice, strict=True) if n > 1))
+        if area <= BLOCK and span(tuple(ranges)) // math.prod(choice) >= min(THREADS, span(tuple(ranges)) // 8) and (area, -sum(choice)) > best[0]:
+            best = ((area, -sum(choice)), tuple((r, n) for r, n in zip(axes, choice, strict=True) if n > 1))
     return best[1]
 
 

@@ -99,7 +99,7 @@ class Ops:
     SINK: Final = Op("sink", "tensor", -1, "the outputs of a program, or the stores of a kernel")
 
     # Kernel level: one expression graph a kernel.
-    AT: Final = Op("at", "kernel", -1, "a tensor-level value at indices, one an axis; stands for an index that is itself loaded until its kernel is built")
+    AT: Final = Op("at", "kernel", -1, "the tensor-level value arg[0] at arg[1] indices and perhaps a gate: an index that is itself loaded, until its kernel is built")
     LOAD: Final = Op("load", "kernel", -1, "element of a buffer at an index; 0 where the third operand, a bool, is False")
     STORE: Final = Op("store", "kernel", -1, "write a value at an index of a buffer; skipped where the fourth operand is False")
     REDUCE: Final = Op("reduce", "kernel", -1, "combine the first operand over the ranges that follow, with op arg")

@@ -14,7 +14,7 @@ import hashlib
 import json
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from anneal.codegen.target import Target
@@ -112,6 +112,10 @@ class Plan:
     def inputs(self) -> tuple[PlanBuffer, ...]:
         """The buffers that the caller hands in."""
         return tuple(b for b in self.buffers if b.role == "input")
+
+    def with_stats(self, **more: Any) -> Plan:
+        """The same plan with more statistics."""
+        return replace(self, stats={**self.stats, **more})
 
     def to_dict(self, *, stats: bool = True) -> dict[str, Any]:
         """The plan as JSON types."""

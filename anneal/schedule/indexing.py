@@ -12,6 +12,7 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from anneal import rules
@@ -21,7 +22,7 @@ from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Dim, Shape, as_uop, product, shape
 from anneal.ir.uop import ARENA, UOp, is_const
-from anneal.rewrite.engine import rewrite
+from anneal.rewrite import session
 
 
 class Context(NamedTuple):
@@ -38,9 +39,14 @@ TRUE = ARENA.intern(Ops.CONST, dtypes.bool, (), True)
 FALSE = ARENA.intern(Ops.CONST, dtypes.bool, (), False)
 
 
+def scalars(roots: Iterable[UOp]) -> tuple[UOp, ...]:
+    """Scalar expressions in their simplest form."""
+    return session.apply(roots, rules.table(*rules.SIMPLIFY))
+
+
 def simplify(u: UOp) -> UOp:
-    """`u` after the index rules."""
-    return u if not u.src else rewrite((u,), rules.INDEX).roots[0]
+    """One index expression in its simplest form."""
+    return u if not u.src else scalars((u,))[0]
 
 
 def loop_range(size: Dim, axis: int) -> UOp:

@@ -9,16 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from anneal import rules
 from anneal.errors import CompileError
 from anneal.ir.dtype import Scalar
 from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import product, shape
 from anneal.ir.uop import ARENA, UOp
-from anneal.rewrite.engine import rewrite
 from anneal.schedule.boundaries import Group, Placement, gather_context, operands, own_context, reduced_context
-from anneal.schedule.indexing import Context, flat_index, is_never, source
+from anneal.schedule.indexing import Context, flat_index, is_never, scalars, source
 
 Values = dict[tuple[UOp, Context], UOp]
 
@@ -83,7 +81,7 @@ class Bodies:
                 value = substitute_all((value,), known)[0]
             known[ARENA.intern(Ops.LOAD, root.dtype, (target, place))] = value
             stores.append(ARENA.intern(Ops.STORE, root.dtype, (target, place, value)))
-        sink = rewrite((ARENA.intern(Ops.SINK, stores[0].dtype, tuple(stores)),), rules.KERNEL).roots[0]
+        sink = scalars((ARENA.intern(Ops.SINK, stores[0].dtype, tuple(stores)),))[0]
         nodes = sorted(dict.fromkeys(group.nodes), key=position.__getitem__)
         return Body(sink, group.outer, tuple(roots), tuple(nodes), group.level)
 

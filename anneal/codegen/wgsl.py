@@ -1,0 +1,333 @@
+"""A list of instructions as a WGSL module.
+
+Pure text: nothing is decided here. Bindings are `data0, data1, ...`; a value that is used once is written where it is used, others get a
+name. Integer division and modulo are spelled out as floor where a sign may be negative, and NaN is tested by bits, since WGSL compilers
+may assume that there is none.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from anneal.analysis.bounds import lo
+from anneal.codegen.lower import Program
+from anneal.errors import CompileError
+from anneal.ir.dtype import DType, Scalar, dtypes
+from anneal.ir.ops import Op, Ops
+from anneal.ir.uop import UOp
+
+_TYPES: Final = {
+    dtypes.float32: "f32", dtypes.bfloat16: "f32", dtypes.float16: "f16", dtypes.int32: "i32", dtypes.uint32: "u32", dtypes.bool: "bool", dtypes.index: "i32",
+}
+_HELPERS: Final = {
+    "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n  let q = a / b;\n  return select(q, q - 1, (a % b != 0) && ((a < 0) != (b < 0)));\n}",
+    "floor_mod_i32": "fn floor_mod_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n  let r = a % b;\n  return select(r, r + b, (r != 0) && ((r < 0) != (b < 0)));\n}",
+    "div_u32": "fn div_u32(a: u32, b: u32) -> u32 { return select(a / max(b, 1u), 0u, b == 0u); }",
+    "mod_u32": "fn mod_u32(a: u32, b: u32) -> u32 { return select(a % max(b, 1u), 0u, b == 0u); }",
+    "is_nan": "fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
+    "max_f32": "fn max_f32(a: f32, b: f32) -> f32 { return select(select(max(a, b), b, is_nan(b)), a, is_nan(a)); }",
+    "min_f32": "fn min_f32(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, is_nan(b)), a, is_nan(a)); }",
+    "to_i32": "fn to_i32(x: f32) -> i32 { return select(select(i32(clamp(x, -2147483648.0, 2147483520.0)), 2147483647, x >= 2147483648.0), 0, is_nan(x)); }",
+    "to_u32": "fn to_u32(x: f32) -> u32 { return select(select(u32(clamp(x, 0.0, 4294967040.0)), 4294967295u, x >= 4294967296.0), 0u, is_nan(x)); }",
+    "bf16": "fn bf16(x: f32) -> f32 {\n  let b = bitcast<u32>(x);\n  return select(bitcast<f32>((b + 0x7fffu + ((b >> 16u) & 1u)) & 0xffff0000u), x, is_nan(x));\n}",
+}
+_NEEDS: Final = {"max_f32": "is_nan", "min_f32": "is_nan", "to_i32": "is_nan", "to_u32": "is_nan", "bf16": "is_nan"}
+_INFIX: Final[dict[Op, str]] = {Ops.ADD: "+", Ops.MUL: "*", Ops.DIV: "/", Ops.LT: "<", Ops.EQ: "==", Ops.AND: "&", Ops.OR: "|", Ops.XOR: "^"}
+_CALL: Final[dict[Op, str]] = {Ops.EXP2: "exp2", Ops.LOG2: "log2", Ops.SIN: "sin", Ops.SQRT: "sqrt", Ops.FLOOR: "floor"}
+_LONG: Final = 90
+"""Characters from which an expression gets a name of its own."""
+
+
+def wgsl_type(dtype: DType) -> str:
+    """The type of a value in WGSL."""
+    if dtype not in _TYPES:
+        raise CompileError(f"WGSL has no {dtype.name}: cast to float32, int32 or uint32")
+    return _TYPES[dtype]
+
+
+def storage_type(dtype: DType) -> str:
+    """The type of an element in a buffer."""
+    return "u32" if dtype is dtypes.bool else wgsl_type(dtype)
+
+
+def literal(value: Scalar, dtype: DType) -> str:
+    """A constant in WGSL; infinities and NaN by their bits, which WGSL cannot write as constants."""
+    if dtype is dtypes.bool:
+        return "true" if value else "false"
+    if dtype.kind == "float":
+        if not math.isfinite(value):
+            bits = struct.unpack("<I", struct.pack("<f", value))[0]
+            word = f"bitcast<f32>(special_bits | {bits & 0x7FFFFFFF:#x}u)"
+            return ("f16(" if dtype is dtypes.float16 else "(") + ("-" if value < 0 else "") + word + ")"
+        text = repr(float(value))
+        return f"f16({text})" if dtype is dtypes.float16 else f"{text}f" if "e" in text else text
+    if dtype.kind == "uint":
+        return f"{value}u"
+    return "i32(-2147483647 - 1)" if value == -(1 << 31) else str(value)
+
+
+class _Writer:
+    """Writes one module."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.lines: list[str] = []
+        self.depth = 1
+        self.text: dict[UOp, str] = {}
+        self.helpers: dict[str, None] = {}
+        self.locals: list[str] = []
+        self.memory: dict[int, tuple[UOp, bool]] = {}
+        self.counter = 0
+        self.special = False
+        self.taken: set[str] = set()
+        self.uses = _uses(program.instructions)
+        self.written = {u.src[0] for u in program.instructions if u.op in (Ops.STORE, Ops.VSTORE)}
+
+    def line(self, text: str) -> None:
+        self.lines.append("  " * self.depth + text)
+
+    def of(self, u: UOp) -> str:
+        """An operand as text."""
+        if u.op is Ops.CONST:
+            if u.dtype.kind == "float" and not math.isfinite(u.arg):
+                self.special = True
+            return literal(u.arg, u.dtype)
+        if u.op is Ops.PARAM:
+            self.memory[u.arg[0]] = (u, self.memory.get(u.arg[0], (u, False))[1])
+            return f"data{u.arg[0]}"
+        return self.text[u]
+
+    def helper(self, name: str, *arguments: str) -> str:
+        if name in _NEEDS:
+            self.helpers[_NEEDS[name]] = None
+        self.helpers[name] = None
+        return f"{name}({', '.join(arguments)})"
+
+    def name_of(self, u: UOp) -> str:
+        """A name for a value, unique in the function."""
+        wished = self.program.names.get(u)
+        if wished is None or wished in self.taken:
+            wished, self.counter = f"v{self.counter}", self.counter + 1
+        self.taken.add(wished)
+        return wished
+
+    def value(self, u: UOp, text: str, uses: int, *, keep: bool = False) -> None:
+        """Give a value its text: in place where it is used once and short, else under a name."""
+        if not keep and (uses <= 1 and len(text) < _LONG and u not in self.program.names):
+            self.text[u] = text
+            return
+        name = self.name_of(u)
+        self.line(f"let {name} = {_bare(text)};")
+        self.text[u] = name
+
+    # One method a kind of instruction.
+
+    def instruction(self, u: UOp, uses: int) -> None:
+        op = u.op
+        if op.elementwise:
+            self.value(u, self.elementwise(u), uses)
+        elif op in (Ops.LOAD, Ops.VLOAD):
+            stable = u.src[0].op is Ops.PARAM and u.src[0] not in self.written
+            self.value(u, self.load(u), uses, keep=not stable or op is Ops.VLOAD)
+        elif op is Ops.LANE:
+            self.text[u] = self.from_storage(u.dtype, f"{self.of(u.src[0])}.{'xyzw'[u.arg]}")
+        elif op in (Ops.STORE, Ops.VSTORE):
+            self.store(u)
+        elif op is Ops.SPECIAL:
+            self.special_value(u)
+        else:
+            self.control(u)
+
+    def control(self, u: UOp) -> None:
+        match u.op:
+            case Ops.REGISTER:
+                self.line(f"var {u.arg}: {wgsl_type(u.dtype)} = {self.of(u.src[0])};" if u.arg not in self.taken else f"{u.arg} = {self.of(u.src[0])};")
+                self.taken.add(u.arg)
+                self.text[u] = u.arg
+            case Ops.SET:
+                self.line(f"{self.of(u.src[0])} = {_bare(self.of(u.src[1]))};")
+            case Ops.LOOP:
+                start, limit, step = map(self.of, u.src)
+                self.line(f"for (var {u.arg} = {start}; {u.arg} < {limit}; {u.arg} += {step}) {{")
+                self.text[u], self.depth = u.arg, self.depth + 1
+            case Ops.IF:
+                self.line(f"if ({_bare(self.of(u.src[0]))}) {{")
+                self.depth += 1
+            case Ops.ENDLOOP | Ops.ENDIF:
+                self.depth -= 1
+                self.line("}")
+            case Ops.BARRIER:
+                self.line("workgroupBarrier();")
+            case Ops.COMMENT:
+                self.line("// " + " ".join(u.arg.split()))
+            case Ops.LOCAL:
+                self.locals.append(f"var<workgroup> {u.arg[0]}: array<{wgsl_type(u.dtype)}, {u.arg[1]}>;")
+                self.text[u] = u.arg[0]
+            case _:
+                raise CompileError(f"{u.op.name} cannot be written as WGSL")
+
+    def special_value(self, u: UOp) -> None:
+        kind, axis = u.arg[0].split(".")
+        name = {"wid": "group", "lid": "local"}[kind]
+        self.value(u, f"i32({name}.{axis})", 2 if kind == "lid" else 1)
+        if kind == "lid" and u not in self.program.names:
+            self.lines[-1] = self.lines[-1].replace(self.text[u], "lane", 1)
+            self.text[u] = "lane"
+
+    def load(self, u: UOp) -> str:
+        memory, index = self.of(u.src[0]), self.of(u.src[1])
+        if u.op is Ops.VLOAD:
+            return f"{memory}[{_quarter(index)}]"
+        if len(u.src) == 2:
+            return self.from_storage(u.dtype, f"{memory}[{_bare(index)}]", u.src[0])
+        gate = self.of(u.src[2])
+        inner = self.from_storage(u.dtype, f"{memory}[select(0, {_bare(index)}, {_bare(gate)})]", u.src[0])
+        return f"select({literal(u.dtype.round(0), u.dtype)}, {inner}, {_bare(gate)})"
+
+    def from_storage(self, dtype: DType, text: str, memory: UOp | None = None) -> str:
+        return f"({text} != 0u)" if dtype is dtypes.bool and (memory is None or memory.op is Ops.PARAM) else text
+
+    def to_storage(self, u: UOp, memory: UOp) -> str:
+        text = _bare(self.of(u))
+        return f"select(0u, 1u, {text})" if u.dtype is dtypes.bool and memory.op is Ops.PARAM else text
+
+    def store(self, u: UOp) -> None:
+        memory, index = self.of(u.src[0]), self.of(u.src[1])
+        if u.src[0].op is Ops.PARAM:
+            self.memory[u.src[0].arg[0]] = (u.src[0], True)
+        if u.op is Ops.VSTORE:
+            parts = ", ".join(self.to_storage(v, u.src[0]) for v in u.src[2:])
+            self.line(f"{memory}[{_quarter(index)}] = vec4<{storage_type(u.src[2].dtype)}>({parts});")
+        else:
+            self.line(f"{memory}[{_bare(index)}] = {self.to_storage(u.src[2], u.src[0])};")
+
+    # Arithmetic.
+
+    def elementwise(self, u: UOp) -> str:
+        a = [self.of(s) for s in u.src]
+        text = self.arithmetic(u, a)
+        if u.dtype is dtypes.bfloat16 and u.op not in (Ops.WHERE, Ops.MAX, Ops.MIN, Ops.FLOOR):
+            return self.helper("bf16", _bare(text))
+        return text
+
+    def arithmetic(self, u: UOp, a: Sequence[str]) -> str:
+        op, kind = u.op, u.src[0].dtype
+        if op in (Ops.IDIV, Ops.MOD):
+            return self.division(u, a)
+        if op in (Ops.MAX, Ops.MIN):
+            return self.extreme(op, kind, a)
+        if op is Ops.ADD:
+            for one, other in ((1, 0), (0, 1)):
+                if (negated := _negated(u.src[one])) is not None:
+                    return f"({a[other]} - {self.of(negated)})"
+        if kind is dtypes.bool and op in (Ops.ADD, Ops.MUL):
+            return f"({a[0]} {'||' if op is Ops.ADD else '&&'} {a[1]})"
+        if op is Ops.XOR and kind is dtypes.bool:
+            return f"!{a[0]}" if u.src[1].op is Ops.CONST and u.src[1].arg else f"({a[0]} != {a[1]})"
+        if op in _INFIX:
+            return f"({a[0]} {_INFIX[op]} {a[1]})"
+        if op in _CALL:
+            return f"{_CALL[op]}({_bare(a[0])})"
+        match op:
+            case Ops.SHL | Ops.SHR:
+                return f"({a[0]} {op.symbol} (u32({_bare(a[1])}) & 31u))"
+            case Ops.WHERE:
+                return f"select({_bare(a[2])}, {_bare(a[1])}, {_bare(a[0])})"
+            case Ops.CAST:
+                return self.cast(u, a[0])
+            case Ops.BITCAST:
+                return f"bitcast<{wgsl_type(u.dtype)}>({_bare(a[0])})"
+        raise CompileError(f"{op.name} cannot be written as WGSL")
+
+    def division(self, u: UOp, a: Sequence[str]) -> str:
+        what = "div" if u.op is Ops.IDIV else "mod"
+        symbol = "/" if u.op is Ops.IDIV else "%"
+        low, divisor = lo(u.src[0]), lo(u.src[1])
+        if low is not None and divisor is not None and low >= 0 and divisor > 0:
+            return f"({a[0]} {symbol} {a[1]})"
+        name = f"{what}_u32" if u.dtype.kind == "uint" else f"floor_{what}_i32"
+        return self.helper(name, *map(_bare, a))
+
+    def extreme(self, op: Op, kind: DType, a: Sequence[str]) -> str:
+        name = "max" if op is Ops.MAX else "min"
+        if kind is dtypes.bool:
+            return f"({a[0]} {'||' if op is Ops.MAX else '&&'} {a[1]})"
+        if not kind.is_float:
+            return f"{name}({_bare(a[0])}, {_bare(a[1])})"
+        if kind is dtypes.float16:
+            return "f16(" + self.helper(f"{name}_f32", f"f32({_bare(a[0])})", f"f32({_bare(a[1])})") + ")"
+        return self.helper(f"{name}_f32", _bare(a[0]), _bare(a[1]))
+
+    def cast(self, u: UOp, a: str) -> str:
+        source, goal = u.src[0].dtype, u.dtype
+        if goal is dtypes.bool:
+            return f"({a} != {literal(source.round(0), source)})" if source is not dtypes.bool else a
+        if source.is_float and goal.is_int:
+            single = f"f32({_bare(a)})" if source is dtypes.float16 else _bare(a)
+            return self.helper("to_u32" if goal.kind == "uint" else "to_i32", single)
+        if wgsl_type(source) == wgsl_type(goal):
+            return a
+        return f"{wgsl_type(goal)}({_bare(a)})"
+
+    # The module.
+
+    def module(self) -> str:
+        for u, count in zip(self.program.instructions, self.uses, strict=True):
+            self.instruction(u, count)
+        head = ["enable f16;"] if any(u.dtype is dtypes.float16 for u in self.program.instructions) else []
+        for number, (u, writes) in sorted(self.memory.items()):
+            element = storage_type(u.dtype)
+            element = f"vec4<{element}>" if u in self.program.vectors else element
+            head.append(f"@group(0) @binding({number}) var<storage, {'read_write' if writes else 'read'}> data{number}: array<{element}>;")
+        head += self.locals
+        if self.special:
+            head.append("var<private> special_bits: u32 = 0u;")
+        head += [_HELPERS[name] for name in _HELPERS if name in self.helpers]
+        size = ", ".join(map(str, self.program.workgroup_size))
+        main = f"@compute @workgroup_size({size})\nfn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {{"
+        return "\n".join([*head, "", main, *self.lines, "}"]) + "\n"
+
+
+def _negated(u: UOp) -> UOp | None:
+    """x for x * -1."""
+    return u.src[0] if u.op is Ops.MUL and u.src[1].op is Ops.CONST and u.src[1].arg == -1 and u.dtype.kind in ("float", "int", "index") else None
+
+
+def _bare(text: str) -> str:
+    """Text without parentheses around all of it."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        if not depth and place < len(text) - 1:
+            return text
+    return text[1:-1]
+
+
+def _quarter(index: str) -> str:
+    return str(int(index) // 4) if index.isdigit() else f"{index} / 4" if index.startswith("(") or index.isidentifier() else f"({index}) / 4"
+
+
+def _uses(instructions: Sequence[UOp]) -> list[int]:
+    """How often each instruction's value is read before it is computed again; reads in another loop than it count twice."""
+    counts = [0] * len(instructions)
+    latest: dict[UOp, int] = {}
+    depth = 0
+    level: dict[UOp, int] = {}
+    for place, u in enumerate(instructions):
+        for s in u.src:
+            if s in latest:
+                counts[latest[s]] += 1 + (depth > level[s])
+        latest[u], level[u] = place, depth
+        depth += (u.op is Ops.LOOP) - (u.op is Ops.ENDLOOP)
+    return counts
+
+
+def render(program: Program) -> str:
+    """The WGSL module of a program."""
+    return _Writer(program).module()
+

@@ -1,0 +1,139 @@
+"""Puts a plan together: buffers with their roles and sizes, kernels with names, statistics and the reasons for their boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anneal.analysis.bounds import hi
+from anneal.codegen.bind import Bound
+from anneal.codegen.lower import Program
+from anneal.codegen.target import UNIT, Target
+from anneal.errors import CompileError
+from anneal.ir.dtype import DType
+from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
+from anneal.ir.shape import Shape, shape, show
+from anneal.ir.uop import UOp
+from anneal.runtime.plan import Binding, Boundary, Kernel, Plan, PlanBuffer
+from anneal.schedule.boundaries import describe
+from anneal.schedule.facts import elements
+from anneal.schedule.kernels import Body
+from anneal.schedule.memory import Life, share
+from anneal.schedule.schedule import Schedule
+
+
+def buffer_bytes(dims: Shape, dtype: DType) -> int:
+    """Bytes of a buffer: at least one element, a multiple of 4."""
+    return -(-max(1, elements(dims)) * dtype.storage // UNIT) * UNIT
+
+
+def assemble(sink: UOp, scheduled: Schedule, bound: Sequence[Bound], programs: Sequence[Program], texts: Sequence[tuple[str, str]], target: Target) -> Plan:
+    """The plan of a scheduled program. `texts` are WGSL and instructions of each kernel."""
+    inputs = _inputs(sink)
+    buffers = [PlanBuffer("input", p.dtype.name, _ints(shape(p)), buffer_bytes(shape(p), p.dtype)) for p in inputs]
+    place: dict[UOp, int] = {p: i for i, p in enumerate(inputs)}
+    outputs = []
+    for value in scheduled.outputs:
+        memory = scheduled.physical(scheduled.buffers.get(value, value))
+        if memory not in place:
+            place[memory] = len(buffers)
+            buffers.append(PlanBuffer("output", value.dtype.name, _ints(shape(value)), buffer_bytes(shape(value), value.dtype)))
+        outputs.append(place[memory])
+    temporaries = _temporaries(bound, place, scheduled)
+    buffers += temporaries
+    for b in buffers:
+        if isinstance(b.bytes, int) and b.bytes > target.binding_bytes:
+            raise CompileError(f"a {b.role} of {b.dtype}{show(b.shape)} needs {b.bytes} bytes; a binding of this target holds {target.binding_bytes}: split it")  # type: ignore[arg-type]
+    names: dict[str, int] = {}
+    kernels = tuple(
+        _kernel(body, b, program, text, place, _unique(_name(body), names), scheduled)
+        for body, b, program, text in zip(scheduled.bodies, bound, programs, texts, strict=True)
+    )
+    written = sorted({binding.buffer for k in kernels for binding in k.bindings if binding.writes and binding.buffer < len(inputs)})
+    stats = {
+        "kernels": len(kernels),
+        "kernels_fused": sum(len(k.phases) > 1 for k in kernels),
+        "peak_bytes": sum(b.bytes for b in buffers if isinstance(b.bytes, int)),
+        "temporary_bytes": sum(b.bytes for b in temporaries if isinstance(b.bytes, int)),
+    }
+    return Plan(target, tuple(buffers), kernels, tuple(outputs), tuple(written), {}, stats)
+
+
+def _inputs(sink: UOp) -> list[UOp]:
+    found = sorted((u for u in toposort(sink) if u.op is Ops.PARAM), key=lambda u: u.arg[0])
+    return found
+
+
+def _ints(dims: Shape) -> tuple[int, ...]:
+    return tuple(d if isinstance(d, int) else int(hi(d) or 0) for d in dims)
+
+
+def _temporaries(bound: Sequence[Bound], place: dict[UOp, int], scheduled: Schedule) -> list[PlanBuffer]:
+    """Temporaries in shared buffers; adds where each lies to `place`."""
+    first: dict[UOp, int] = {}
+    last: dict[UOp, int] = {}
+    for i, b in enumerate(bound):
+        for memory in b.memory:
+            if memory not in place:
+                first.setdefault(memory, i)
+                last[memory] = i
+    values = list(first)
+    lives = {n: Life(first[m], last[m], buffer_bytes(shape(m), m.dtype)) for n, m in enumerate(values)}
+    chosen, sizes = share(lives)
+    made: dict[int, PlanBuffer] = {}
+    start = 1 + max(place.values(), default=-1)
+    for n, memory in enumerate(values):
+        place[memory] = start + chosen[n]
+        made.setdefault(chosen[n], PlanBuffer("temporary", memory.dtype.name, (sizes[chosen[n]] // memory.dtype.storage,), sizes[chosen[n]]))
+    return [made[i] for i in range(len(sizes))]
+
+
+def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], place: dict[UOp, int], name: str, scheduled: Schedule) -> Kernel:
+    bindings = tuple(Binding(place[m], i < bound.written) for i, m in enumerate(bound.memory))
+    phases = {u.phase for u in body.nodes if u.op.elementwise or u.op in (Ops.REDUCE_AXIS, Ops.GATHER)}
+    moved = sum(elements(shape(m)) * m.dtype.storage for m in bound.memory)
+    inside = frozenset(body.nodes)
+    reasons = tuple(Boundary(describe(d.node), d.scope, d.reason) for d in scheduled.decisions if d.node in inside and (d.scope != "inline" or d.reason))
+    return Kernel(
+        name=name,
+        wgsl=text[0],
+        program=text[1],
+        bindings=bindings,
+        workgroups=program.workgroups,
+        workgroup_size=program.workgroup_size,
+        phases=tuple(p for p in ("forward", "backward", "update") if p in phases) or ("forward",),
+        ops=tuple(describe(u) for u in body.nodes if u.op.category != "leaf"),
+        flops=_flops(body),
+        bytes=moved,
+        boundaries=reasons,
+    )
+
+
+def _flops(body: Body) -> int:
+    """Arithmetic of the tensor-level operations, each element once; a reduction counts its operand's elements."""
+    total = 0
+    for u in body.nodes:
+        if u.op.elementwise and u.op is not Ops.CAST:
+            total += elements(shape(u))
+        elif u.op is Ops.REDUCE_AXIS:
+            total += elements(shape(u.src[0]))
+    return total
+
+
+def _name(body: Body) -> str:
+    """What a kernel is: its reductions, else its last operation, and the shape it stores."""
+    kinds = ["matmul" if _is_product(u) else f"{u.arg[0].name}_reduce" for u in body.nodes if u.op is Ops.REDUCE_AXIS]
+    root = body.roots[-1]
+    what = "_".join(dict.fromkeys(kinds)) or next((u.op.name for u in reversed(body.nodes) if u.op.elementwise), "copy")
+    if root.op is Ops.ASSIGN:
+        what += "_update"
+    return "_".join([what, *map(str, _ints(shape(root)))])
+
+
+def _is_product(node: UOp) -> bool:
+    return node.arg[0] is Ops.ADD and node.src[0].op is Ops.MUL
+
+
+def _unique(name: str, names: dict[str, int]) -> str:
+    names[name] = names.get(name, 0) + 1
+    return name if names[name] == 1 else f"{name}_v{names[name]}"

@@ -1,0 +1,135 @@
+"""The compiler, stage by stage: from a tensor graph to a plan.
+
+`STAGES` can be read aloud; each stage says what holds after it. Plans are cached by the structural key of the graph and the target.
+
+>>> [stage.name for stage in STAGES]
+['simplified', 'kernels', 'lowered', 'wgsl']
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from anneal import rules
+from anneal.codegen.bind import Bound, bind
+from anneal.codegen.lower import Program, lower
+from anneal.codegen.opts import choose
+from anneal.codegen.target import Target
+from anneal.codegen.wgsl import render
+from anneal.errors import CompileError
+from anneal.ir import build
+from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
+from anneal.ir.shape import shape
+from anneal.ir.text import print_program
+from anneal.ir.uop import UOp, structural_key
+from anneal.rewrite import session
+from anneal.rewrite.session import Session
+from anneal.rewrite.trace import Trace
+from anneal.runtime.assemble import assemble
+from anneal.runtime.plan import Plan
+from anneal.schedule.schedule import Schedule, schedule
+
+
+@dataclass(slots=True)
+class Compilation:
+    """A program on its way through the stages."""
+
+    sink: UOp
+    """The tensor graph: SINK of the outputs over PARAMs."""
+    target: Target
+    scheduled: Schedule | None = None
+    """After `kernels`."""
+    bound: list[Bound] = field(default_factory=list)
+    """After `lowered`: the bodies by binding number."""
+    programs: list[Program] = field(default_factory=list)
+    """After `lowered`: their instructions."""
+    plan: Plan | None = None
+    """After `wgsl`."""
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A named pass."""
+
+    name: str
+    ensures: str
+    """What holds after it."""
+    run: Callable[[Compilation], None]
+
+
+def _same_shape(old: UOp, new: UOp) -> UOp:
+    """What a rule gave, with the shape of what it replaces."""
+    return new if shape(new) == shape(old) else build.broadcast_to(new, shape(old))
+
+
+def _simplify(work: Compilation) -> None:
+    table = rules.table("after_autodiff", *rules.TENSOR)
+    work.sink = session.apply((work.sink,), table, fix=_same_shape)[0]
+
+
+def _schedule(work: Compilation) -> None:
+    work.scheduled = schedule(work.sink, work.target.storage_buffers)
+
+
+def _lower(work: Compilation) -> None:
+    assert work.scheduled is not None
+    done: dict[tuple[UOp, frozenset[UOp] | None], Program] = {}
+    for body in work.scheduled.bodies:
+        bound = bind(body.sink, work.scheduled.physical)
+        work.bound.append(bound)
+        key = bound.sink, body.outer
+        if key not in done:
+            done[key] = lower(bound.sink, choose(bound.sink, body.outer, work.target), work.target)
+        work.programs.append(done[key])
+
+
+def _write(work: Compilation) -> None:
+    assert work.scheduled is not None
+    texts: dict[int, tuple[str, str]] = {}
+    for program in work.programs:
+        if id(program) not in texts:
+            texts[id(program)] = render(program), print_program(program.instructions)
+    work.plan = assemble(work.sink, work.scheduled, work.bound, work.programs, [texts[id(p)] for p in work.programs], work.target)
+
+
+STAGES: Final[tuple[Stage, ...]] = (
+    Stage("simplified", "no rule of the tensor groups matches; shapes are as before", _simplify),
+    Stage("kernels", "every value is computed in place, shared by a workgroup or stored; movement ops are gone; each body binds few enough buffers", _schedule),
+    Stage("lowered", "each body is a list of instructions whose loops, conditions and barriers nest", _lower),
+    Stage("wgsl", "a plan: WGSL, bindings and dispatches as plain data", _write),
+)
+
+_plans: dict[tuple[bytes, Target], Plan] = {}
+_MOST: Final = 256
+"""Plans kept; the oldest goes first."""
+
+
+def compile_graph(sink: UOp, target: Target, trace: Trace | None = None) -> Plan:
+    """The plan for the outputs of `sink`, a SINK over PARAM nodes. Raises CompileError where the target cannot run it."""
+    key = structural_key(sink), target
+    if trace is None and (found := _plans.get(key)) is not None:
+        return found
+    if len(_plans) >= _MOST:
+        del _plans[next(iter(_plans))]
+    with session.compiling(trace) as counted:
+        plan = _run(sink, target, counted)
+    _plans[key] = plan
+    return plan
+
+
+def _run(sink: UOp, target: Target, counted: Session) -> Plan:
+    work = Compilation(sink, target)
+    uops = len(toposort(sink))
+    for stage in STAGES:
+        counted.stage = stage.name
+        start = time.perf_counter()
+        stage.run(work)
+        work.milliseconds[stage.name] = (time.perf_counter() - start) * 1e3
+    if work.plan is None:
+        raise CompileError("the pipeline ended without a plan")
+    return work.plan.with_stats(uops=uops, rewrites=counted.rewrites, ms=work.milliseconds)
