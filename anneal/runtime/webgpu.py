@@ -7,6 +7,7 @@ Memory is pooled and lives on the device; temporaries of all plans share one set
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import threading
@@ -155,7 +156,7 @@ class WebGPUDevice:
             return self._pool.take(nbytes)
         except DeviceError:
             self._forget()
-            self._scratch.clear()
+            self._scratch = []
             self._pool.clear()
             return self._pool.take(nbytes)
 
@@ -199,10 +200,9 @@ class WebGPUDevice:
             return []
         with self._lock:
             staging = self._staging.take(end)
-            try:
-                return self._native.read([(_block(storage).buffer, nbytes) for storage, nbytes in requests], staging.buffer)
-            finally:
-                self._staging.give(staging.room, staging)
+            data = self._native.read([(_block(storage).buffer, nbytes) for storage, nbytes in requests], staging.buffer)
+            self._staging.give(staging.room, staging)  # only now: after an error it may still be mapped
+            return data
 
     def wait(self) -> None:
         """Return when all submitted work is done."""
@@ -286,15 +286,15 @@ class WebGPUDevice:
     def _temporaries(self, sizes: Sequence[int]) -> list[_Block]:
         """Blocks for a plan's temporaries. All plans share them, the largest first: what is submitted runs in order."""
         order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], i))
-        chosen: dict[int, _Block] = {}
-        for slot, position in enumerate(order):
-            if slot == len(self._scratch):
-                self._scratch.append(self._take(sizes[position]))
-            elif self._scratch[slot].room < sizes[position]:
-                self._forget()
-                old, self._scratch[slot] = self._scratch[slot], self._take(sizes[position])
-                self._pool.give(old.room, old)
-            chosen[position] = self._scratch[slot]
+        rooms = [b.room for b in self._scratch]
+        if len(rooms) < len(sizes) or any(rooms[slot] < sizes[position] for slot, position in enumerate(order)):
+            self._forget()
+            for block in self._scratch:
+                self._pool.give(block.room, block)
+            needs = itertools.zip_longest(rooms, (sizes[i] for i in order), fillvalue=0)
+            self._scratch = []
+            self._scratch = [self._take(max(pair)) for pair in needs]
+        chosen = dict(zip(order, self._scratch, strict=False))
         return [chosen[i] for i in range(len(sizes))]
 
     def _group(self, pipeline: _Pipeline, blocks: Sequence[_Block], name: str) -> Any:
@@ -343,17 +343,17 @@ def _open() -> tuple[Any, Any, Any]:
     """The library, an adapter, and a device with all that the adapter offers."""
     try:
         import wgpu  # type: ignore[import-untyped]
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, RuntimeError) as error:
         raise NoDeviceError(f"no GPU: the package wgpu cannot be imported ({error}); install it with: pip install wgpu") from error
     with _runtime_folder():
         try:
             adapter = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
-        except RuntimeError as error:
+        except (RuntimeError, wgpu.GPUError) as error:
             raise NoDeviceError(f"no GPU adapter ({plain(str(error))}); on Linux, mesa-vulkan-drivers has one in software") from error
         features = [f for f in _FEATURES if f in adapter.features]
         try:
             device = adapter.request_device_sync(required_features=features, required_limits={name: adapter.limits[name] for name in _LIMITS})
-        except RuntimeError as error:
+        except (RuntimeError, wgpu.GPUError) as error:
             raise NoDeviceError(f"the GPU {adapter.info['device']} refuses a device: {plain(str(error))}") from error
     return wgpu, adapter, device
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from kernel_cases import F32, add_kernel, buffer, make_plan, with_temporaries
 
+from anneal.errors import DeviceError
 from anneal.runtime.base import Storage
 from anneal.runtime.device import get_device
 from anneal.runtime.pool import Pool, capacity
@@ -110,3 +111,27 @@ def test_the_pool_drops_what_it_may_not_keep() -> None:
     pool.clear()
     assert pool.free_bytes == 0
     assert len(dropped) == 2
+
+
+def test_out_of_memory_lets_go_of_what_is_only_kept(gpu: WebGPUDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool, the temporaries and the recordings are given up before an allocation fails, and plans run on afterwards."""
+    case = with_temporaries()
+    storages = [gpu.allocate(400), gpu.allocate(400)]
+    gpu.write(storages[0], case.inputs[0].tobytes())
+    gpu.execute(case.plan, storages)
+    make, tries = gpu._pool._make, []
+
+    def fails_once(room: int) -> object:
+        tries.append(room)
+        if len(tries) == 1:
+            raise DeviceError("out of memory")
+        return make(room)
+
+    monkeypatch.setattr(gpu._pool, "_make", fails_once)
+    large = gpu.allocate(3_333_333)
+    assert len(tries) == 2
+    assert gpu._scratch == []
+    assert gpu._pool.free_bytes == 0
+    gpu.execute(case.plan, storages)
+    np.testing.assert_array_equal(np.frombuffer(gpu.read(storages[1], 400), np.float32), case.expected[0])
+    assert large.nbytes == 3_333_336
