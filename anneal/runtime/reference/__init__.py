@@ -183,7 +183,8 @@ def _parts(count: tuple[int, int, int], size: tuple[int, int, int]) -> Iterator[
 def _run_part(program: Program, frame: Frame, origin: tuple[int, ...], extent: tuple[int, ...], count: tuple[int, int, int] | None) -> None:
     for node, slot in program.leaves:
         if node.op is Ops.SPECIAL:
-            frame[slot] = _coordinate(origin, extent, AXES[node.arg], node)
+            name = node.arg[0] if isinstance(node.arg, tuple) else node.arg
+            frame[slot] = _coordinate(origin, extent, AXES[name], node)
         elif node.op is Ops.LOCAL:
             frame[slot] = _shared(node, extent, checked=count is not None)
     if count is not None:
