@@ -349,7 +349,7 @@ def _open() -> tuple[Any, Any, Any]:
         try:
             adapter = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
         except (RuntimeError, wgpu.GPUError) as error:
-            raise NoDeviceError(f"no GPU adapter ({plain(str(error))}); on Linux, mesa-vulkan-drivers has one in software") from error
+            raise NoDeviceError(f"no GPU adapter ({plain(str(error)).split(';')[0]}; on Linux, mesa-vulkan-drivers has one in software)") from error
         features = [f for f in _FEATURES if f in adapter.features]
         try:
             device = adapter.request_device_sync(required_features=features, required_limits={name: adapter.limits[name] for name in _LIMITS})
