@@ -42,7 +42,8 @@ def values(dtype: DType) -> st.SearchStrategy[Scalar]:
     if dtype.is_int:
         low, high = int(dtype.min), int(dtype.max)
         return st.integers(low, high) | st.integers(max(low, -9), 9) | st.sampled_from([low, high])
-    return ((st.floats(width=16) if dtype is dtypes.float16 else st.floats(width=32)) | st.integers(-9, 9).map(float) | st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan])).map(dtype.round)
+    floats = st.floats(width=16) if dtype is dtypes.float16 else st.floats(width=32)
+    return (floats | st.integers(-9, 9).map(float) | st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan])).map(dtype.round)
 
 
 def same(found: Value, expected: Scalar, dtype: DType, ulps: int = 0) -> bool:
