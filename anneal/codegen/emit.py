@@ -151,6 +151,8 @@ class Emitter:
         inner = [node.src[0] for node in group]
         if shared:
             bound, inner = self.flatten(bound, inner)
+        elif any(self.known(r) is not None for r in bound):
+            bound, inner = self._renamed(bound, inner)
         loops = []
         for i, r in enumerate(bound):
             self.invariants_of(inner, bound[i:])
@@ -162,6 +164,12 @@ class Emitter:
             self.bound.discard(loop.arg)
         results = [self._combined(register, node) for register, node in zip(registers, group, strict=True)] if shared else registers
         self.scopes[-1].update(zip(group, results, strict=True))
+
+    def _renamed(self, bound: tuple[UOp, ...], values: list[UOp]) -> tuple[tuple[UOp, ...], list[UOp]]:
+        """Ranges that no open loop has, and the values in terms of them."""
+        first = 1 + max(r.arg[1] for scope in self.scopes for r in (*scope, *bound) if r.op is Ops.RANGE)
+        fresh = {r: ARENA.intern(Ops.RANGE, r.dtype, r.src, (r.arg[0], first + i)) for i, r in enumerate(bound)}
+        return tuple(fresh.values()), substitute_all(values, fresh)
 
     def _combined(self, register: UOp, node: UOp) -> UOp:
         """The combination of a register over the lanes, by halving in workgroup memory."""
@@ -183,8 +191,10 @@ class Emitter:
 
 
 def invariants(value: UOp, bound: Iterable[UOp]) -> list[UOp]:
-    """The largest parts of a value that do not depend on some ranges."""
-    moving = frozenset(bound)
+    """The largest parts of a value that do not depend on some ranges, nor on those that reductions inside it bind."""
+    moving = set(bound)
+    inside = toposort(value, enter=lambda u: not moving.isdisjoint(free_ranges(u)))
+    moving |= {r for u in inside if u.op is Ops.REDUCE and not moving.isdisjoint(free_ranges(u)) for r in u.src[1:]}
     found = toposort(value, enter=lambda u: not moving.isdisjoint(free_ranges(u)))
     return [u for u in found if u.op not in (Ops.CONST, Ops.PARAM, Ops.RANGE) and moving.isdisjoint(free_ranges(u))]
 

@@ -109,7 +109,7 @@ def _cut_all(bodies: Sequence[Body], limit: int, buffers: dict[UOp, UOp], physic
             continue
         store, apart = cut(body, limit, buffers, physical)
         wishes.stored |= {u: f"its kernel would bind {count} buffers where the target allows {limit}" for u in store}
-        wishes.apart |= frozenset(apart)
+        wishes.apart |= frozenset((*store, *apart))
         if (len(wishes.stored), len(wishes.apart)) == before:
             raise CompileError(f"a kernel needs {count} storage buffers and cannot be split; the target allows {limit}")
     return (len(wishes.stored), len(wishes.apart)) != before
