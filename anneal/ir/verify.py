@@ -27,7 +27,7 @@ Stage = Literal["tensor", "kernel", "program"]
 _Check = Callable[[UOp], str | None]
 
 _ELEMENTWISE: Final = frozenset(op for op in ALL_OPS if op.elementwise)
-_MEMORY: Final = frozenset({Ops.PARAM, Ops.LOCAL})
+_MEMORY: Final = frozenset({Ops.PARAM, Ops.BUFFER, Ops.LOCAL})
 _INDEXES: Final = frozenset({dtypes.index, dtypes.int32})
 _LINE_BREAKS: Final = frozenset("\n\v\f\r\x85\u2028\u2029")
 
@@ -82,7 +82,7 @@ def _memory_operand(node: UOp) -> str | None:
     """Only accesses take memory as an operand, and only first."""
     accesses = node.op in (Ops.LOAD, Ops.STORE, Ops.VLOAD, Ops.VSTORE)
     if accesses and (not node.src or node.src[0].op not in _MEMORY):
-        return f"{node.op.name} needs a param or local first"
+        return f"{node.op.name} needs a param, buffer or local first"
     for operand in node.src[1:] if accesses else node.src:
         if operand.op in _MEMORY:
             return f"{node.op.name} cannot take {operand!r} as a value: load from it"

@@ -176,8 +176,8 @@ FLOATING: dict[Op, Callable[..., Any]] = {
 @pytest.mark.parametrize("op", FLOATING, ids=lambda op: op.name)
 @given(st.data())
 def test_exact_float_ops_agree_with_numpy_bit_for_bit(op: Op, data: st.DataObject) -> None:
-    dtype, kind, width = data.draw(st.sampled_from([(dtypes.float32, np.float32, 32), (dtypes.float16, np.float16, 16)]))
-    args = [data.draw(st.floats(width=width)) for _ in range(op.arity)]
+    dtype, kind, values = data.draw(st.sampled_from([(dtypes.float32, np.float32, st.floats(width=32)), (dtypes.float16, np.float16, st.floats(width=16))]))
+    args = [data.draw(values) for _ in range(op.arity)]
     with np.errstate(all="ignore"):
         expected = FLOATING[op](*(np.array(a, kind) for a in args)).item()
     result = alu(op, dtypes.bool if op.compares else dtype, args)

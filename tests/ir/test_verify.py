@@ -69,6 +69,8 @@ def test_right_kernels_pass() -> None:
     loaded = _load(R * 3 + K, build.alu(Ops.LT, K, N))
     total = _node(Ops.REDUCE, F, loaded, K, arg=Ops.ADD)
     verify(_node(Ops.SINK, B, _store(R, total), _store(R + 3, build.alu(Ops.MUL, total, ONE), TRUE)), "kernel")
+    unbound = build.buffer(5, (6,), F)
+    verify(_node(Ops.STORE, F, unbound, R, _node(Ops.LOAD, F, unbound, R)), "kernel")
     verify([_store(ZERO, ONE), _store(ZERO, _load(R), build.alu(Ops.EQ, R, ZERO))], "kernel")
 
 
@@ -144,7 +146,7 @@ WRONG: list[tuple[Stage, UOp, str]] = [
     ("tensor", _node(Ops.ASSIGN, F, build.contiguous(T), T), "cannot assign to a computed tensor"),
     ("kernel", _node(Ops.RANGE, F, ONE, arg=("r", 0)), "the dtype must be index or int32"),
     ("kernel", _node(Ops.RANGE, X, build.const(3, I), arg=("r", 0)), "the dtype must be that of the operand"),
-    ("kernel", _node(Ops.LOAD, F, ONE, ZERO), "load needs a param or local first"),
+    ("kernel", _node(Ops.LOAD, F, ONE, ZERO), "load needs a param, buffer or local first"),
     ("kernel", _node(Ops.LOAD, F, T, ONE), "the index must be of dtype index or int32"),
     ("kernel", _node(Ops.LOAD, F, T), "takes a buffer, an index and perhaps a bool"),
     ("kernel", _node(Ops.LOAD, F, T, ZERO, ONE), "takes a buffer, an index and perhaps a bool"),
