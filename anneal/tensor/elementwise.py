@@ -152,7 +152,7 @@ class Elementwise(Core):
         return self._binary(Ops.DIV, other, floating=True, reverse=True)
 
     def __floordiv__(self, other: Operand) -> Self:
-        """Floor of the quotient, as Python has it; integers by 0 give 0."""
+        """Floor of the quotient; integers by 0 give 0."""
         (a, b), tensors = self._common(other)
         return self._make(_floor_divide(a, b), *tensors)
 

@@ -96,11 +96,10 @@ class Functions(Elementwise):
     __abs__ = abs
 
     def sign(self) -> Self:
-        """-1, 0 or 1; NaN for NaN."""
+        """-1, 0 or 1; 0 for NaN, as in PyTorch."""
         if self.dtype.kind in ("uint", "bool"):
             return self.bool().cast(self.dtype)
-        positive = (self > 0).where(1, self * 0 if self.dtype.is_float else 0)
-        return (self < 0).where(-1, positive).cast(self.dtype)
+        return (self < 0).where(-1, (self > 0).where(1, 0)).cast(self.dtype)
 
     def floor(self) -> Self:
         """The largest whole number not above x."""
@@ -177,7 +176,7 @@ class Functions(Elementwise):
         # Where a factor of the product below would be 0 times infinity, the power is 1.
         one = (y == 0) | (size == 1)
         power = one.where(1, ((one | (size == 0)).where(1, size).log2() * one.where(0, y)).exp2())
-        power = ((size == 0) & ~one).where((y > 0).where(0, math.inf), power)
+        power = ((size == 0) & ~one).where((y > 0).where(0, (y < 0).where(math.inf, y)), power)
         whole = y.floor() == y
         odd = whole & ((y * 0.5).floor() * 2 != y)
         negative = (x < 0) | ((x == 0) & (1 / x < 0))
