@@ -24,7 +24,7 @@ __all__ = ["GRADIENT", "GRADIENT_NAMES", "GROUPS", "NAMES", "RULES", "SIMPLIFY",
 NAMES: Final = tuple(r.name for r in RULES)
 SIMPLIFY: Final = ("folding", "algebra", "boolean", "minmax", "where", "cast", "divmod", "sums", "compare", "order")
 """The groups for scalar expressions: index arithmetic and what kernels compute."""
-TENSOR: Final = ("tensor", *SIMPLIFY)
+TENSOR: Final = ("tensor", "windows", *SIMPLIFY)
 """The groups for graphs of tensors. Some results are scalars that stand for a tensor; `fix` must give them their shape again."""
 
 

@@ -17,6 +17,7 @@ from anneal.rules.handlers import fold, has_exact_reciprocal, is_const, merge_bi
 from anneal.rules.handlers_gradient import cast_adjoint, expand_adjoint, flip_adjoint, gather_adjoint, pad_adjoint, permute_adjoint, reduce_adjoint, reshape_adjoint, shear_adjoint, shrink_adjoint, unshear_adjoint
 from anneal.rules.handlers_index import canonical_product, canonical_sum, compare_sums, is_below, split_div, split_mod
 from anneal.rules.handlers_tensor import drop_single_axes, merge_expands, merge_flips, merge_pads, merge_permutes, merge_reductions, merge_reshapes, merge_shrinks, move_constant, reduce_repeats, same_movement, scalar_operands, shrink_padding
+from anneal.rules.handlers_windows import merge_moved_sums, units_outside
 
 intern = ARENA.intern
 _CONST = Ops.CONST
@@ -43,6 +44,8 @@ _EXPAND = Ops.EXPAND
 _PAD = Ops.PAD
 _SHRINK = Ops.SHRINK
 _FLIP = Ops.FLIP
+_SHEAR = Ops.SHEAR
+_UNSHEAR = Ops.UNSHEAR
 _REDUCE_AXIS = Ops.REDUCE_AXIS
 _CONTIGUOUS = Ops.CONTIGUOUS
 
@@ -116,10 +119,6 @@ def _folding_add(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
     return None
 
 
@@ -129,10 +128,6 @@ def _folding_mul(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
     return None
 
 
@@ -142,10 +137,6 @@ def _folding_div(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
     return None
 
 
@@ -156,9 +147,10 @@ def _folding_idiv(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -169,9 +161,10 @@ def _folding_mod(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -182,9 +175,10 @@ def _folding_max(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -195,9 +189,10 @@ def _folding_min(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -208,9 +203,10 @@ def _folding_lt(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -221,9 +217,10 @@ def _folding_eq(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -234,9 +231,10 @@ def _folding_and(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -247,9 +245,10 @@ def _folding_or(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -259,10 +258,6 @@ def _folding_xor(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
     return None
 
 
@@ -272,10 +267,6 @@ def _folding_shl(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
     return None
 
 
@@ -286,9 +277,10 @@ def _folding_shr(u: UOp) -> Match | None:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
     u0, u1 = u.src
-    if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-        if (r := single_value(u)) is not None and r is not u:
-            return 1, r
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 1, r
     return None
 
 
@@ -306,7 +298,7 @@ def _algebra_floor(u: UOp) -> Match | None:
     u0, = u.src
     if u0.op is _CAST:
         u00, = u0.src
-        if u00.dtype.is_int or u00.dtype is dtypes.bool:
+        if u00.dtype.kind in ('int', 'uint', 'index') or u00.dtype is dtypes.bool:
             if (r := cast(u00, u.dtype)) is not u:
                 return 26, r
     if u0.op is _FLOOR:
@@ -326,11 +318,11 @@ def _algebra_add(u: UOp) -> Match | None:
         if u0.op is _ADD:
             u00, u01 = u0.src
             if u01.op is _CONST:
-                if u00.dtype.is_int:
+                if u00.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
                         return 16, r
             if u00.op is _CONST:
-                if u01.dtype.is_int:
+                if u01.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
                         return 16, r
     if u0.op is _CONST:
@@ -340,22 +332,22 @@ def _algebra_add(u: UOp) -> Match | None:
         if u1.op is _ADD:
             u10, u11 = u1.src
             if u11.op is _CONST:
-                if u10.dtype.is_int:
+                if u10.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
                         return 16, r
             if u10.op is _CONST:
-                if u11.dtype.is_int:
+                if u11.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
                         return 16, r
     if u0.op is _ADD:
         u00, u01 = u0.src
         if u01.op is _CONST:
-            if u00.dtype.is_int:
+            if u00.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_ADD, u00.dtype, (intern(_ADD, u00.dtype, (u00, u1)), u01))) is not u:
                         return 18, r
         if u00.op is _CONST:
-            if u01.dtype.is_int:
+            if u01.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_ADD, u01.dtype, (intern(_ADD, u01.dtype, (u01, u1)), u00))) is not u:
                         return 18, r
@@ -364,13 +356,13 @@ def _algebra_add(u: UOp) -> Match | None:
             if u001.op is _CONST:
                 if u001.arg == -1:
                     if u000 is u1:
-                        if u1.dtype.is_int:
+                        if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u01) is not u:
                                 return 23, r
             if u000.op is _CONST:
                 if u000.arg == -1:
                     if u001 is u1:
-                        if u1.dtype.is_int:
+                        if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u01) is not u:
                                 return 23, r
         if u01.op is _MUL:
@@ -378,24 +370,24 @@ def _algebra_add(u: UOp) -> Match | None:
             if u011.op is _CONST:
                 if u011.arg == -1:
                     if u010 is u1:
-                        if u1.dtype.is_int:
+                        if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u00) is not u:
                                 return 23, r
             if u010.op is _CONST:
                 if u010.arg == -1:
                     if u011 is u1:
-                        if u1.dtype.is_int:
+                        if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u00) is not u:
                                 return 23, r
     if u1.op is _ADD:
         u10, u11 = u1.src
         if u11.op is _CONST:
-            if u10.dtype.is_int:
+            if u10.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_ADD, u10.dtype, (intern(_ADD, u10.dtype, (u10, u0)), u11))) is not u:
                         return 18, r
         if u10.op is _CONST:
-            if u11.dtype.is_int:
+            if u11.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_ADD, u11.dtype, (intern(_ADD, u11.dtype, (u11, u0)), u10))) is not u:
                         return 18, r
@@ -404,13 +396,13 @@ def _algebra_add(u: UOp) -> Match | None:
             if u101.op is _CONST:
                 if u101.arg == -1:
                     if u100 is u0:
-                        if u0.dtype.is_int:
+                        if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u11) is not u:
                                 return 23, r
             if u100.op is _CONST:
                 if u100.arg == -1:
                     if u101 is u0:
-                        if u0.dtype.is_int:
+                        if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u11) is not u:
                                 return 23, r
         if u11.op is _MUL:
@@ -418,13 +410,13 @@ def _algebra_add(u: UOp) -> Match | None:
             if u111.op is _CONST:
                 if u111.arg == -1:
                     if u110 is u0:
-                        if u0.dtype.is_int:
+                        if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u10) is not u:
                                 return 23, r
             if u110.op is _CONST:
                 if u110.arg == -1:
                     if u111 is u0:
-                        if u0.dtype.is_int:
+                        if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u10) is not u:
                                 return 23, r
     if u0.op is _MUL:
@@ -434,14 +426,14 @@ def _algebra_add(u: UOp) -> Match | None:
             if u01.op is _CONST:
                 if u11.op is _CONST:
                     if u10 is u00:
-                        if u00.dtype.is_int:
+                        if u00.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, u11.arg,)))))) is not u:
                                 return 20, r
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, u01.arg,)))))) is not u:
                                 return 20, r
                 if u10.op is _CONST:
                     if u11 is u00:
-                        if u00.dtype.is_int:
+                        if u00.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, u10.arg,)))))) is not u:
                                 return 20, r
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, u01.arg,)))))) is not u:
@@ -449,14 +441,14 @@ def _algebra_add(u: UOp) -> Match | None:
             if u00.op is _CONST:
                 if u11.op is _CONST:
                     if u10 is u01:
-                        if u01.dtype.is_int:
+                        if u01.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, u11.arg,)))))) is not u:
                                 return 20, r
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, u00.arg,)))))) is not u:
                                 return 20, r
                 if u10.op is _CONST:
                     if u11 is u01:
-                        if u01.dtype.is_int:
+                        if u01.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, u10.arg,)))))) is not u:
                                 return 20, r
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, u00.arg,)))))) is not u:
@@ -464,28 +456,28 @@ def _algebra_add(u: UOp) -> Match | None:
         u00, u01 = u0.src
         if u01.op is _CONST:
             if u00 is u1:
-                if u1.dtype.is_int:
+                if u1.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u1.dtype, (u1, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, 1,)))))) is not u:
                         return 21, r
         if u00.op is _CONST:
             if u01 is u1:
-                if u1.dtype.is_int:
+                if u1.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u1.dtype, (u1, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, 1,)))))) is not u:
                         return 21, r
     if u1.op is _MUL:
         u10, u11 = u1.src
         if u11.op is _CONST:
             if u10 is u0:
-                if u0.dtype.is_int:
+                if u0.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u0.dtype, (u0, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, 1,)))))) is not u:
                         return 21, r
         if u10.op is _CONST:
             if u11 is u0:
-                if u0.dtype.is_int:
+                if u0.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u0.dtype, (u0, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, 1,)))))) is not u:
                         return 21, r
     if u1 is u0:
-        if u0.dtype.is_int:
+        if u0.dtype.kind in ('int', 'uint', 'index'):
             if (r := intern(_MUL, u0.dtype, (u0, const(2, u0.dtype)))) is not u:
                 return 22, r
     return None
@@ -499,7 +491,7 @@ def _algebra_mul(u: UOp) -> Match | None:
             if (r := u0) is not u:
                 return 3, r
         if u1.arg == 0:
-            if u0.dtype.is_int:
+            if u0.dtype.kind in ('int', 'uint', 'index'):
                 if (r := const(0, u.dtype)) is not u:
                     return 4, r
         if u1.arg == -1:
@@ -520,11 +512,11 @@ def _algebra_mul(u: UOp) -> Match | None:
         if u0.op is _MUL:
             u00, u01 = u0.src
             if u01.op is _CONST:
-                if u00.dtype.is_int:
+                if u00.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_MUL, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
                         return 17, r
             if u00.op is _CONST:
-                if u01.dtype.is_int:
+                if u01.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_MUL, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
                         return 17, r
     if u0.op is _CONST:
@@ -532,7 +524,7 @@ def _algebra_mul(u: UOp) -> Match | None:
             if (r := u1) is not u:
                 return 3, r
         if u0.arg == 0:
-            if u1.dtype.is_int:
+            if u1.dtype.kind in ('int', 'uint', 'index'):
                 if (r := const(0, u.dtype)) is not u:
                     return 4, r
         if u0.arg == -1:
@@ -553,34 +545,34 @@ def _algebra_mul(u: UOp) -> Match | None:
         if u1.op is _MUL:
             u10, u11 = u1.src
             if u11.op is _CONST:
-                if u10.dtype.is_int:
+                if u10.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_MUL, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
                         return 17, r
             if u10.op is _CONST:
-                if u11.dtype.is_int:
+                if u11.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_MUL, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
                         return 17, r
     if u0.op is _MUL:
         u00, u01 = u0.src
         if u01.op is _CONST:
-            if u00.dtype.is_int:
+            if u00.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_MUL, u00.dtype, (intern(_MUL, u00.dtype, (u00, u1)), u01))) is not u:
                         return 19, r
         if u00.op is _CONST:
-            if u01.dtype.is_int:
+            if u01.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_MUL, u01.dtype, (intern(_MUL, u01.dtype, (u01, u1)), u00))) is not u:
                         return 19, r
     if u1.op is _MUL:
         u10, u11 = u1.src
         if u11.op is _CONST:
-            if u10.dtype.is_int:
+            if u10.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_MUL, u10.dtype, (intern(_MUL, u10.dtype, (u10, u0)), u11))) is not u:
                         return 19, r
         if u10.op is _CONST:
-            if u11.dtype.is_int:
+            if u11.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_MUL, u11.dtype, (intern(_MUL, u11.dtype, (u11, u0)), u10))) is not u:
                         return 19, r
@@ -1497,7 +1489,7 @@ def _boolean_xor(u: UOp) -> Match | None:
                 if (r := intern(_XOR, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_XOR, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
                     return 104, r
     if u1 is u0:
-        if u0.dtype.is_int:
+        if u0.dtype.kind in ('int', 'uint', 'index'):
             if (r := const(0, u.dtype)) is not u:
                 return 102, r
     if u0.dtype is dtypes.bool:
@@ -1593,7 +1585,7 @@ def _compare_eq(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if u1 is u0:
-        if not u0.dtype.is_float:
+        if not u0.dtype.kind == 'float':
             if (r := const(True, dtypes.bool)) is not u:
                 return 113, r
     if u1.op is _CONST:
@@ -1606,11 +1598,11 @@ def _compare_eq(u: UOp) -> Match | None:
         if u0.op is _ADD:
             u00, u01 = u0.src
             if u01.op is _CONST:
-                if u00.dtype.is_int:
+                if u00.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u00, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u01.dtype, (u01.arg, -1,)),)))))) is not u:
                         return 127, r
             if u00.op is _CONST:
-                if u01.dtype.is_int:
+                if u01.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u01, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u00.dtype, (u00.arg, -1,)),)))))) is not u:
                         return 127, r
         if u1.arg == 0:
@@ -1629,11 +1621,11 @@ def _compare_eq(u: UOp) -> Match | None:
         if u1.op is _ADD:
             u10, u11 = u1.src
             if u11.op is _CONST:
-                if u10.dtype.is_int:
+                if u10.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u10, intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u11.dtype, (u11.arg, -1,)),)))))) is not u:
                         return 127, r
             if u10.op is _CONST:
-                if u11.dtype.is_int:
+                if u11.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u11, intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u10.dtype, (u10.arg, -1,)),)))))) is not u:
                         return 127, r
         if u0.arg == 0:
@@ -1648,13 +1640,13 @@ def _compare_eq(u: UOp) -> Match | None:
     if (hi_u1 := hi(u1)) is not None and (lo_u0 := lo(u0)) is not None and hi_u1 < lo_u0:
         if (r := const(False, dtypes.bool)) is not u:
             return 119, r
-    if u0.dtype.is_int:
+    if u0.dtype.kind in ('int', 'uint', 'index'):
         if (lo_u0 := lo(u0)) is not None and (hi_u0 := hi(u0)) is not None and lo_u0 == hi_u0:
             if (lo_u1 := lo(u1)) is not None and (hi_u1 := hi(u1)) is not None and lo_u1 == hi_u1:
                 if lo_u0 == lo_u1:
                     if (r := const(True, dtypes.bool)) is not u:
                         return 120, r
-    if u1.dtype.is_int:
+    if u1.dtype.kind in ('int', 'uint', 'index'):
         if (lo_u1 := lo(u1)) is not None and (hi_u1 := hi(u1)) is not None and lo_u1 == hi_u1:
             if (lo_u0 := lo(u0)) is not None and (hi_u0 := hi(u0)) is not None and lo_u0 == hi_u0:
                 if lo_u1 == lo_u0:
@@ -1703,7 +1695,7 @@ def _compare_or(u: UOp) -> Match | None:
             if u01.op is _CONST:
                 if u11.op is _CONST:
                     if u10 is u00:
-                        if not u00.dtype.is_float:
+                        if not u00.dtype.kind == 'float':
                             if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u01.dtype, (), alu(_MAX, u01.dtype, (u01.arg, u11.arg,)))))) is not u:
                                 return 132, r
                             if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u11.dtype, (), alu(_MAX, u11.dtype, (u11.arg, u01.arg,)))))) is not u:
@@ -1711,7 +1703,7 @@ def _compare_or(u: UOp) -> Match | None:
             if u00.op is _CONST:
                 if u10.op is _CONST:
                     if u11 is u01:
-                        if not u01.dtype.is_float:
+                        if not u01.dtype.kind == 'float':
                             if (r := intern(_LT, dtypes.bool, (intern(_CONST, u00.dtype, (), alu(_MIN, u00.dtype, (u00.arg, u10.arg,))), u01))) is not u:
                                 return 133, r
                             if (r := intern(_LT, dtypes.bool, (intern(_CONST, u10.dtype, (), alu(_MIN, u10.dtype, (u10.arg, u00.arg,))), u01))) is not u:
@@ -1834,12 +1826,12 @@ def _minmax_max(u: UOp) -> Match | None:
         if u0.op is _MIN:
             u00, u01 = u0.src
             if u01.op is _CONST:
-                if not u00.dtype.is_float:
+                if not u00.dtype.kind == 'float':
                     if u01.arg <= u1.arg:
                         if (r := u1) is not u:
                             return 157, r
             if u00.op is _CONST:
-                if not u01.dtype.is_float:
+                if not u01.dtype.kind == 'float':
                     if u00.arg <= u1.arg:
                         if (r := u1) is not u:
                             return 157, r
@@ -1855,12 +1847,12 @@ def _minmax_max(u: UOp) -> Match | None:
         if u1.op is _MIN:
             u10, u11 = u1.src
             if u11.op is _CONST:
-                if not u10.dtype.is_float:
+                if not u10.dtype.kind == 'float':
                     if u11.arg <= u0.arg:
                         if (r := u0) is not u:
                             return 157, r
             if u10.op is _CONST:
-                if not u11.dtype.is_float:
+                if not u11.dtype.kind == 'float':
                     if u10.arg <= u0.arg:
                         if (r := u0) is not u:
                             return 157, r
@@ -1907,12 +1899,12 @@ def _minmax_min(u: UOp) -> Match | None:
         if u0.op is _MAX:
             u00, u01 = u0.src
             if u01.op is _CONST:
-                if not u00.dtype.is_float:
+                if not u00.dtype.kind == 'float':
                     if u1.arg <= u01.arg:
                         if (r := u1) is not u:
                             return 158, r
             if u00.op is _CONST:
-                if not u01.dtype.is_float:
+                if not u01.dtype.kind == 'float':
                     if u1.arg <= u00.arg:
                         if (r := u1) is not u:
                             return 158, r
@@ -1928,12 +1920,12 @@ def _minmax_min(u: UOp) -> Match | None:
         if u1.op is _MAX:
             u10, u11 = u1.src
             if u11.op is _CONST:
-                if not u10.dtype.is_float:
+                if not u10.dtype.kind == 'float':
                     if u0.arg <= u11.arg:
                         if (r := u0) is not u:
                             return 158, r
             if u10.op is _CONST:
-                if not u11.dtype.is_float:
+                if not u11.dtype.kind == 'float':
                     if u0.arg <= u10.arg:
                         if (r := u0) is not u:
                             return 158, r
@@ -2280,6 +2272,48 @@ def _after_autodiff_detach(u: UOp) -> Match | None:
     return None
 
 
+def _windows_shear(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, = u.src
+    if u0.op is _RESHAPE:
+        u00, = u0.src
+        if (r := units_outside(u)) is not None and r is not u:
+            return 180, r
+    return None
+
+
+def _windows_unshear(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, = u.src
+    if u0.op is _RESHAPE:
+        u00, = u0.src
+        if (r := units_outside(u)) is not None and r is not u:
+            return 181, r
+    return None
+
+
+def _windows_reduce_axis(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, = u.src
+    if u0.op is _RESHAPE:
+        u00, = u0.src
+        if (r := units_outside(u)) is not None and r is not u:
+            return 179, r
+    if u0.op is _UNSHEAR:
+        u00, = u0.src
+        if u00.op is _REDUCE_AXIS:
+            u000, = u00.src
+            if (r := merge_moved_sums(u)) is not None and r is not u:
+                return 182, r
+    if u0.op is _SHEAR:
+        u00, = u0.src
+        if u00.op is _REDUCE_AXIS:
+            u000, = u00.src
+            if (r := merge_moved_sums(u)) is not None and r is not u:
+                return 183, r
+    return None
+
+
 def _grad_add(y: UOp, g: UOp) -> Gradients:
     y0, y1, = y.src
     return g, g,
@@ -2579,6 +2613,11 @@ GROUPS: dict[str, dict[Op, MatchFunction]] = {
     "after_autodiff": {
         Ops.DETACH: _after_autodiff_detach,
     },
+    "windows": {
+        Ops.SHEAR: _windows_shear,
+        Ops.UNSHEAR: _windows_unshear,
+        Ops.REDUCE_AXIS: _windows_reduce_axis,
+    },
 }
 
 TITLES: dict[str, str] = {
@@ -2595,6 +2634,7 @@ TITLES: dict[str, str] = {
     'minmax': 'Minima and maxima',
     'tensor': 'Movement and reductions of tensors',
     'after_autodiff': 'What only autodiff needs',
+    'windows': 'Sums over windows, the adjoints of convolution and pooling',
 }
 
 GRADIENT: dict[Op, Callable[[UOp, UOp], Gradients]] = {
@@ -2673,7 +2713,7 @@ GRADIENT_NAMES: dict[Op, str] = {
 
 RULES: tuple[Rule, ...] = (
     Rule('folding', 'fold', 'an op on constants is the constant that it computes', 'elementwise(c, ...) => fold(root)', 'algebra.upat', 5, ()),
-    Rule('folding', 'known_value', 'bounds leave one value only', 'binary(x, y) => single_value(root) when lo(root) == hi(root)', 'algebra.upat', 8, ()),
+    Rule('folding', 'known_value', 'bounds leave one value only', 'narrowing(x, y) => single_value(root) when not is_float(root) and lo(root) == hi(root)', 'algebra.upat', 8, ()),
     Rule('algebra', 'add_zero', '0.0 added to -0.0 would give 0.0', 'x + 0 => x assumes no_signed_zero', 'algebra.upat', 13, ('no_signed_zero',)),
     Rule('algebra', 'mul_one', '', 'x * 1 => x', 'algebra.upat', 14, ()),
     Rule('algebra', 'mul_zero', 'a float could be nan, infinite or negative', 'x * 0 => 0 when is_int(x)', 'algebra.upat', 16, ()),
@@ -2700,7 +2740,7 @@ RULES: tuple[Rule, ...] = (
     Rule('algebra', 'shr_zero', '', 'x >> 0 => x', 'algebra.upat', 39, ()),
     Rule('algebra', 'floor_whole', '', 'floor(cast(x)) => cast(x) when is_int(x) or is_bool(x)', 'algebra.upat', 40, ()),
     Rule('algebra', 'floor_floor', '', 'floor((m := floor(x))) => m', 'algebra.upat', 41, ()),
-    Rule('order', 'commute', 'constants last, others by their structural key', 'commutative(x, y) => ordered(root) assumes no_signed_zero', 'algebra.upat', 46, ('no_signed_zero',)),
+    Rule('order', 'commute', 'constants last, others by op and then by structural key', 'commutative(x, y) => ordered(root) assumes no_signed_zero', 'algebra.upat', 46, ('no_signed_zero',)),
     Rule('cast', 'cast_cast', 'the inner conversion loses nothing that the outer one keeps', 'cast(cast(x)) => merge_casts(root)', 'cast.upat', 4, ()),
     Rule('cast', 'cast_same', '', 'cast(x) => same_cast(root)', 'cast.upat', 5, ()),
     Rule('cast', 'bitcast_bitcast', '', 'bitcast(bitcast(x)) => merge_bitcasts(root)', 'cast.upat', 6, ()),
@@ -2851,4 +2891,9 @@ RULES: tuple[Rule, ...] = (
     Rule('tensor', 'reduce_expand', 'a sum of n equal elements is n times one', 'reduce_axis(expand(x)) => reduce_repeats(root) assumes reassociation', 'tensor.upat', 20, ('reassociation',)),
     Rule('tensor', 'contiguous_twice', '', 'contiguous((m := contiguous(x))) => m', 'tensor.upat', 21, ()),
     Rule('after_autodiff', 'detach', '', 'detach(x) => x', 'tensor.upat', 25, ()),
+    Rule('windows', 'units_reduce', 'axes of size 1 come and go outside of a sum', 'reduce_axis(reshape(x)) => units_outside(root)', 'windows.upat', 4, ()),
+    Rule('windows', 'units_shear', '', 'shear(reshape(x)) => units_outside(root)', 'windows.upat', 5, ()),
+    Rule('windows', 'units_unshear', '', 'unshear(reshape(x)) => units_outside(root)', 'windows.upat', 6, ()),
+    Rule('windows', 'sum_unshear_sum', 'zeros around a sum are zeros around what is summed', 'reduce_axis(unshear(reduce_axis(x))) => merge_moved_sums(root) assumes reassociation', 'windows.upat', 8, ('reassociation',)),
+    Rule('windows', 'sum_shear_sum', '', 'reduce_axis(shear(reduce_axis(x))) => merge_moved_sums(root) assumes reassociation', 'windows.upat', 9, ('reassociation',)),
 )

@@ -25,6 +25,8 @@ DISPATCH: Final = 8192
 """Cost of one more kernel, in element loads."""
 FLOP: Final = 0.125
 """Cost of an arithmetic operation, in element loads."""
+SAVED: Final = 4
+"""How many times dearer a value may be to compute again than to store, where storing it would break up a kernel whose rows are shared."""
 NEST: Final = 2048
 """Elements up to which a reduction inside another is not worth a kernel of its own."""
 SHARE: Final = 16384
@@ -198,7 +200,9 @@ class Boundaries:
         once = facts.loads + FLOP * facts.flops
         recompute = sum(points) * once
         store = count * (once + 1) + sum(points) + DISPATCH
-        if facts.loads == 0 or recompute <= store:
+        only = next(iter(next(iter(reads.values()))))
+        alone = only.outer is not None and all(set(groups) == {only} for groups in reads.values())
+        if facts.loads == 0 or recompute <= store * (SAVED if alone else 1):
             return "inline", f"computed again at {len(points)} places: {recompute:.0f} load units against {store:.0f} if stored" if len(points) > 1 else ""
         return "global", f"read {sum(points)} times at {len(points)} places: {recompute:.0f} load units to compute again against {store:.0f} stored once"
 
@@ -281,9 +285,10 @@ class Boundaries:
         for context, groups in reads.items():
             for operand, inner, extra in operands(node, context):
                 table = self.reads.setdefault(operand, {}).setdefault(inner, {})
+                free = free_ranges_of(context) if node.op is Ops.REDUCE_AXIS else None
                 for group, active in groups.items():
                     kept = group.now()
-                    table[kept] = table.get(kept, frozenset()) | active | extra
+                    table[kept] = table.get(kept, frozenset()) | (active if free is None else free) | extra
 
 
 def _current(groups: dict[Group, Active]) -> dict[Group, Active]:
