@@ -33,7 +33,7 @@ from anneal.rewrite.upat import Gradient, Statement
 
 # A step of a match: a condition, or an assignment when it ends in `.src`.
 _Tree = dict[str, "_Tree | None"]
-_KIND_TESTS: Final = {"index": "{}.dtype is dtypes.index", "bool": "{}.dtype is dtypes.bool", "int": "{}.dtype.is_int", "float": "{}.dtype.is_float"}
+_KIND_TESTS: Final = {kind: GUARDS[f"is_{kind}"].replace("{0}", "{}") for kind in KINDS}
 
 
 class _Uses:

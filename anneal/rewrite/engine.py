@@ -127,9 +127,10 @@ class _Driver:
             self.extends = False
             self.limit += _PER_NODE * len(toposort(*self.goals))
         if len(self.fired) > self.limit:
-            raise self._endless()
+            raise self._endless(", or allow more with budget=")
 
-    def _endless(self) -> RuleError:
+    def _endless(self, remedy: str = "") -> RuleError:
+        """The error that names the rules which fired last."""
         names = Counter(self.names[number] for number in self.fired[-_REPORTED:])
         told = ", ".join(f"{name} ({count} times)" for name, count in sorted(names.items(), key=lambda row: (-row[1], row[0])))
-        return RuleError(f"rules do not come to an end: {len(self.fired)} fired, the last of them {told}; give one of them a guard, or allow more with budget=")
+        return RuleError(f"rules do not come to an end: {len(self.fired)} fired, the last of them {told}; give one of them a guard{remedy}")

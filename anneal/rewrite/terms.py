@@ -34,6 +34,7 @@ CLASSES: Final[dict[str, tuple[Op, ...]]] = {
     "unary": tuple(o for o in ALL_OPS if o.category == "unary"),
     "binary": tuple(o for o in ALL_OPS if o.category == "binary"),
     "commutative": tuple(o for o in ALL_OPS if o.commutative),
+    "narrowing": (Ops.IDIV, Ops.MOD, Ops.MAX, Ops.MIN, Ops.LT, Ops.EQ, Ops.AND, Ops.OR, Ops.SHR),  # may have one value where their operands have several
     "movement": tuple(o for o in ALL_OPS if o.category == "movement"),
 }
 OPS: Final = {o.name: o for o in ALL_OPS}
@@ -43,8 +44,13 @@ _BINARY: Final[dict[type[ast.operator], Op]] = {
 }  # fmt: skip
 _NO_ARG: Final = frozenset({Ops.CONTIGUOUS, Ops.DETACH})
 GUARDS: Final = {
-    "is_int": '{0}.dtype.is_int', "is_float": '{0}.dtype.is_float', "is_index": "{0}.dtype is dtypes.index", "is_bool": "{0}.dtype is dtypes.bool", "lo": "", "hi": "",
-}  # fmt: skip
+    "is_int": '{0}.dtype.kind in ("int", "uint", "index")',
+    "is_float": '{0}.dtype.kind == "float"',
+    "is_index": "{0}.dtype is dtypes.index",
+    "is_bool": "{0}.dtype is dtypes.bool",
+    "lo": "",
+    "hi": "",
+}
 ARITHMETIC: Final = frozenset({"abs", "min", "max"})
 _GUARD_SYNTAX: Final = (
     ast.BoolOp, ast.boolop, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator, ast.Compare, ast.cmpop, ast.Call, ast.Constant, ast.Name, ast.expr_context,

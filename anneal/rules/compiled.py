@@ -17,7 +17,7 @@ from anneal.rules.handlers import fold, has_exact_reciprocal, is_const, merge_bi
 from anneal.rules.handlers_gradient import cast_adjoint, expand_adjoint, flip_adjoint, gather_adjoint, pad_adjoint, permute_adjoint, reduce_adjoint, reshape_adjoint, shear_adjoint, shrink_adjoint, unshear_adjoint
 from anneal.rules.handlers_index import canonical_product, canonical_sum, compare_sums, is_below, split_div, split_mod
 from anneal.rules.handlers_tensor import drop_single_axes, merge_expands, merge_flips, merge_pads, merge_permutes, merge_reductions, merge_reshapes, merge_shrinks, move_constant, reduce_repeats, same_movement, scalar_operands, shrink_padding
-from anneal.rules.handlers_windows import merge_moved_sums, units_outside
+from anneal.rules.handlers_windows import permute_inside, shear_inside, units_outside
 
 intern = ARENA.intern
 _CONST = Ops.CONST
@@ -44,8 +44,6 @@ _EXPAND = Ops.EXPAND
 _PAD = Ops.PAD
 _SHRINK = Ops.SHRINK
 _FLIP = Ops.FLIP
-_SHEAR = Ops.SHEAR
-_UNSHEAR = Ops.UNSHEAR
 _REDUCE_AXIS = Ops.REDUCE_AXIS
 _CONTIGUOUS = Ops.CONTIGUOUS
 
@@ -2272,6 +2270,16 @@ def _after_autodiff_detach(u: UOp) -> Match | None:
     return None
 
 
+def _windows_permute(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, = u.src
+    if u0.op is _REDUCE_AXIS:
+        u00, = u0.src
+        if (r := permute_inside(u)) is not None and r is not u:
+            return 182, r
+    return None
+
+
 def _windows_shear(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
@@ -2279,6 +2287,10 @@ def _windows_shear(u: UOp) -> Match | None:
         u00, = u0.src
         if (r := units_outside(u)) is not None and r is not u:
             return 180, r
+    if u0.op is _REDUCE_AXIS:
+        u00, = u0.src
+        if (r := shear_inside(u)) is not None and r is not u:
+            return 183, r
     return None
 
 
@@ -2289,6 +2301,10 @@ def _windows_unshear(u: UOp) -> Match | None:
         u00, = u0.src
         if (r := units_outside(u)) is not None and r is not u:
             return 181, r
+    if u0.op is _REDUCE_AXIS:
+        u00, = u0.src
+        if (r := shear_inside(u)) is not None and r is not u:
+            return 184, r
     return None
 
 
@@ -2299,18 +2315,6 @@ def _windows_reduce_axis(u: UOp) -> Match | None:
         u00, = u0.src
         if (r := units_outside(u)) is not None and r is not u:
             return 179, r
-    if u0.op is _UNSHEAR:
-        u00, = u0.src
-        if u00.op is _REDUCE_AXIS:
-            u000, = u00.src
-            if (r := merge_moved_sums(u)) is not None and r is not u:
-                return 182, r
-    if u0.op is _SHEAR:
-        u00, = u0.src
-        if u00.op is _REDUCE_AXIS:
-            u000, = u00.src
-            if (r := merge_moved_sums(u)) is not None and r is not u:
-                return 183, r
     return None
 
 
@@ -2614,6 +2618,7 @@ GROUPS: dict[str, dict[Op, MatchFunction]] = {
         Ops.DETACH: _after_autodiff_detach,
     },
     "windows": {
+        Ops.PERMUTE: _windows_permute,
         Ops.SHEAR: _windows_shear,
         Ops.UNSHEAR: _windows_unshear,
         Ops.REDUCE_AXIS: _windows_reduce_axis,
@@ -2891,9 +2896,10 @@ RULES: tuple[Rule, ...] = (
     Rule('tensor', 'reduce_expand', 'a sum of n equal elements is n times one', 'reduce_axis(expand(x)) => reduce_repeats(root) assumes reassociation', 'tensor.upat', 20, ('reassociation',)),
     Rule('tensor', 'contiguous_twice', '', 'contiguous((m := contiguous(x))) => m', 'tensor.upat', 21, ()),
     Rule('after_autodiff', 'detach', '', 'detach(x) => x', 'tensor.upat', 25, ()),
-    Rule('windows', 'units_reduce', 'axes of size 1 come and go outside of a sum', 'reduce_axis(reshape(x)) => units_outside(root)', 'windows.upat', 4, ()),
+    Rule('windows', 'units_reduce', 'axes of size 1 come and go outside of a reduction', 'reduce_axis(reshape(x)) => units_outside(root)', 'windows.upat', 4, ()),
     Rule('windows', 'units_shear', '', 'shear(reshape(x)) => units_outside(root)', 'windows.upat', 5, ()),
     Rule('windows', 'units_unshear', '', 'unshear(reshape(x)) => units_outside(root)', 'windows.upat', 6, ()),
-    Rule('windows', 'sum_unshear_sum', 'zeros around a sum are zeros around what is summed', 'reduce_axis(unshear(reduce_axis(x))) => merge_moved_sums(root) assumes reassociation', 'windows.upat', 8, ('reassociation',)),
-    Rule('windows', 'sum_shear_sum', '', 'reduce_axis(shear(reduce_axis(x))) => merge_moved_sums(root) assumes reassociation', 'windows.upat', 9, ('reassociation',)),
+    Rule('windows', 'reduce_permuted', '', 'permute(reduce_axis(x)) => permute_inside(root)', 'windows.upat', 7, ()),
+    Rule('windows', 'sum_sheared', 'zeros around a sum are zeros around what is summed', 'shear(reduce_axis(x)) => shear_inside(root)', 'windows.upat', 9, ()),
+    Rule('windows', 'sum_unsheared', '', 'unshear(reduce_axis(x)) => shear_inside(root)', 'windows.upat', 10, ()),
 )

@@ -16,7 +16,7 @@ from anneal.analysis.bounds import hi, lo
 from anneal.ir.build import bitcast, cast, const
 from anneal.ir.dtype import DType, dtypes
 from anneal.ir.interp import alu
-from anneal.ir.ops import Ops
+from anneal.ir.ops import ORDER, Ops
 from anneal.ir.uop import ARENA, UOp, structural_key
 
 _MANTISSA: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24, dtypes.float64: 53}
@@ -48,16 +48,23 @@ def single_value(root: UOp) -> UOp | None:
 
 
 def ordered(root: UOp) -> UOp | None:
-    """The operands of a commutative op in canonical order: constants last, others by structural key.
+    """The operands of a commutative op in canonical order: constants last, others by op and then by structural key.
 
     Sums and products of index arithmetic have an order of their own, see `canonical_sum`.
     """
     left, right = root.src
     if right.op is Ops.CONST or left is right or (root.dtype is dtypes.index and root.op in (Ops.ADD, Ops.MUL)):
         return None
-    if left.op is not Ops.CONST and structural_key(left) < structural_key(right):
+    if left.op is not Ops.CONST and _comes_first(left, right):
         return None
     return ARENA.intern(root.op, root.dtype, (right, left))
+
+
+def _comes_first(left: UOp, right: UOp) -> bool:
+    """By op where ops differ, which spares most nodes their structural key."""
+    if left.op is not right.op:
+        return ORDER[left.op] < ORDER[right.op]
+    return structural_key(left) < structural_key(right)
 
 
 def has_exact_reciprocal(divisor: UOp) -> bool:

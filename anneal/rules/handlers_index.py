@@ -23,7 +23,11 @@ from anneal.rules.handlers import ordered
 
 Terms = dict[UOp, int]
 # Longer sums and products stay as they are, so that a chain of any length costs linear time.
-_LONGEST: Final = 48
+_LONGEST: Final = 24
+_PRODUCTS: Final = frozenset({Ops.ADD, Ops.MUL, Ops.CONST})
+_UNTIDY: Final = frozenset({Ops.ADD, Ops.MOD, Ops.CONST})
+# Indices are 32 bits wide on the device: what is divided must not outgrow them. Sums that wrap on the way are harmless.
+_SMALL: Final = 1 << 31
 
 
 def is_below(x: UOp, y: UOp) -> bool:
@@ -78,9 +82,26 @@ def build_sum(terms: Terms, constant: int) -> UOp:
     return ARENA.intern(Ops.ADD, dtypes.index, (chain, index(constant))) if constant else chain
 
 
+def _is_tidy(root: UOp) -> bool:
+    """True for a canonical sum in which there is nothing to recombine, and for one that is too long; a cheap test, False when in doubt."""
+    node = root.src[0] if root.src[1].op is Ops.CONST and root.src[1].arg else root
+    bases: dict[UOp, None] = {}
+    last_size, last_base = 0, node
+    while len(bases) <= _LONGEST:
+        term = node.src[1] if node.op is Ops.ADD else node
+        base, size = (term.src[0], abs(term.src[1].arg)) if term.op is Ops.MUL and term.src[1].op is Ops.CONST else (term, 1)
+        if size < last_size or base.op in _UNTIDY or base in bases or (size == last_size and structural_key(base) > structural_key(last_base)):
+            return False
+        if node is term:
+            return True
+        bases[base] = None
+        last_size, last_base, node = size, base, node.src[0]
+    return True
+
+
 def canonical_sum(root: UOp) -> UOp | None:
     """A sum with its like terms collected, its division and modulo pairs recombined, and its terms sorted."""
-    form = linear(root)
+    form = None if _is_tidy(root) else linear(root)
     if form is None:
         return None
     terms, constant = form
@@ -121,6 +142,9 @@ def _quotient(x: UOp, divisor: int) -> UOp:
 
 def canonical_product(root: UOp) -> UOp | None:
     """A product as a flat chain of sorted factors, the constant last; a constant times a sum is distributed over it."""
+    left, right = root.src
+    if right.op is Ops.CONST and left.op not in _PRODUCTS and right.arg not in (0, 1):
+        return None
     factors: list[UOp] = []
     constant = 1
     stack = [root]
@@ -198,9 +222,9 @@ def split_div(root: UOp) -> UOp | None:
 def split_mod(root: UOp) -> UOp | None:
     """x % c without the multiples of c, with what is common outside, and what cannot carry beside it."""
     form, divisor = linear(root.src[0]), int(root.src[1].arg)
-    if form is None or (form := _without_inner_mod(*form, divisor)) is None:
+    if form is None:
         return None
-    _, rest, constant, _ = _split_multiples(*form, divisor)
+    _, rest, constant, _ = _split_multiples(*_without_inner_mod(*form, divisor), divisor)
     carry = _carry(rest, constant, divisor)
     if carry is not None:
         return build_sum(rest, constant - carry * divisor)
@@ -232,19 +256,20 @@ def _split_multiples(terms: Terms, constant: int, divisor: int) -> tuple[Terms, 
     return whole, rest, constant, 0
 
 
-def _without_inner_mod(terms: Terms, constant: int, divisor: int) -> tuple[Terms, int] | None:
-    """The same modulo `divisor`, where a term (y % m)*k is y*k if `divisor` divides m*k."""
-    result: Terms = {}
-    for node, factor in terms.items():
-        added: tuple[Terms, int] | None = ({node: factor}, 0)
-        if node.op is Ops.MOD and node.src[1].op is Ops.CONST and node.src[1].arg and node.src[1].arg * factor % divisor == 0:
-            added = linear(node.src[0], factor)
-        if added is None:
-            return None
-        for part, coefficient in added[0].items():
-            _accumulate(result, part, coefficient)
-        constant += added[1]
-    return result, constant
+def _without_inner_mod(terms: Terms, constant: int, divisor: int) -> tuple[Terms, int]:
+    """The same modulo `divisor`, where a term (y % m)*k is y*k if `divisor` divides m*k and the sum stays small."""
+    for node, factor in list(terms.items()):
+        if node.op is not Ops.MOD or node.src[1].op is not Ops.CONST or not node.src[1].arg or node.src[1].arg * factor % divisor:
+            continue
+        if (inner := linear(node.src[0], factor)) is None:
+            continue
+        changed = {n: f for n, f in terms.items() if n is not node}
+        for part, coefficient in inner[0].items():
+            _accumulate(changed, part, coefficient)
+        ends = _interval(changed, constant + inner[1])
+        if ends is not None and -_SMALL <= ends[0] and ends[1] < _SMALL:
+            terms, constant = changed, constant + inner[1]
+    return terms, constant
 
 
 def compare_sums(root: UOp) -> UOp | None:

@@ -21,6 +21,7 @@ from anneal.ir.interp import evaluate_expr
 from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.compile import FOLDER, handler_names, load, read_folder
+from anneal.rewrite.table import MatchFunction
 from anneal.rewrite.terms import Branch, Leaf, Term
 from anneal.rewrite.upat import Statement
 from anneal.rules import handlers, handlers_index, handlers_tensor
@@ -39,17 +40,9 @@ _BIT_OPS = frozenset({Ops.AND, Ops.OR, Ops.XOR})
 
 
 @cache
-def alone(name: str) -> Mapping[Op, Callable[[UOp], tuple[int, UOp] | None]]:
+def alone(rule: Statement) -> dict[Op, MatchFunction]:
     """The match functions of one rule, compiled without the others."""
-    rule = next(r for r in STATEMENTS if r.name == name)
     return load(f'group g "g"\n{rule.name}: {rule.text}', HANDLERS)["GROUPS"]["g"]  # type: ignore[no-any-return]
-
-
-def fire(name: str, node: UOp) -> UOp | None:
-    """What the rule alone makes of a node; None when it does not match."""
-    function = alone(name).get(node.op)
-    match = function(node) if function is not None else None
-    return None if match is None else match[1]
 
 
 @dataclass
@@ -163,8 +156,8 @@ def _build(draft: Draft, term: Term, op: Op | None, types: dict[int, int]) -> UO
         return None
     if op is Ops.BITCAST and (src[0].dtype.bits != dtype.bits or dtypes.bool in (src[0].dtype, dtype) or not dtype.bits):  # type: ignore[union-attr]
         return None
-    if op in (Ops.SHL,) and dtype is dtypes.index and src[1].op is Ops.CONST and not 0 <= src[1].arg < 64:  # type: ignore[union-attr]
-        return None
+    if op in (Ops.SHL, Ops.SHR) and dtype is dtypes.index:
+        return None  # index arithmetic has no shifts
     node = ARENA.intern(op, dtype, tuple(src))  # type: ignore[arg-type]
     if term.name is not None:
         draft.names[term.name] = node
