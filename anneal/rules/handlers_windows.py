@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from anneal.ir.build import reduce_axis, reshape
+from anneal.ir.build import permute, reduce_axis, reshape
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import ARENA, UOp
@@ -34,11 +34,17 @@ def units_outside(root: UOp) -> UOp | None:
     return reshape(ARENA.intern(root.op, root.dtype, (x,), (place[axis], place[along], *rest)), shape(root))
 
 
-def merge_moved_sums(root: UOp) -> UOp | None:
-    """One sum for a sum over windows of a sum: what lies outside of a window is 0 in both."""
-    moved = root.src[0]
-    inner = moved.src[0]
-    (op, axes), (inner_op, inner_axes) = root.arg, inner.arg
-    if op is not Ops.ADD or inner_op is not Ops.ADD or moved.arg[0] in inner_axes or moved.arg[1] in inner_axes:
+def permute_inside(root: UOp) -> UOp:
+    """The same reduction of the permuted operand."""
+    inner = root.src[0]
+    op, axes = inner.arg
+    return reduce_axis(op, permute(inner.src[0], root.arg), [place for place, axis in enumerate(root.arg) if axis in axes])
+
+
+def shear_inside(root: UOp) -> UOp | None:
+    """The same sum of the sheared operand: what lies outside is 0 in both."""
+    inner = root.src[0]
+    op, axes = inner.arg
+    if op is not Ops.ADD or root.arg[0] in axes or root.arg[1] in axes:
         return None
-    return reduce_axis(Ops.ADD, ARENA.intern(moved.op, moved.dtype, inner.src, moved.arg), [*axes, *inner_axes])
+    return reduce_axis(op, ARENA.intern(root.op, root.dtype, inner.src, root.arg), axes)
