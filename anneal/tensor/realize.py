@@ -141,11 +141,13 @@ def place(buffers: Sequence[Buffer], device: Device) -> None:
         if buffer.device not in (None, device.name):
             raise DeviceError(f"a tensor of shape {buffer.shape} is on {buffer.device}, and this computation runs on {device.name}: move it with .to({device.name!r})")
     deferred = [(b, b.pending) for b in buffers if isinstance(b.pending, UOp)]
-    if deferred:
-        run = Executable(trace([build.contiguous(graph) for _, graph in deferred]), device)
+    while deferred:  # equal graphs one after the other: each buffer has memory of its own
+        batch = {graph: buffer for buffer, graph in reversed(deferred)}
+        run = Executable(trace([build.contiguous(graph) for graph in batch]), device)
         run.run()
-        for (buffer, _), memory in zip(deferred, run.storages, strict=True):
+        for buffer, memory in zip(batch.values(), run.storages, strict=True):
             buffer.adopt(memory, device.name)
+        deferred = [(b, g) for b, g in deferred if b.pending is not None]
     for buffer in buffers:
         buffer.place(device)
 
