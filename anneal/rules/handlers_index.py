@@ -5,7 +5,7 @@ coefficients first, the constant last; so equal sums are one node, whatever orde
 
 >>> from anneal.ir.build import variable
 >>> x, y = variable("x", 0, 9), variable("y", 0, 9)
->>> canonical_sum(y + x * 4) is canonical_sum(x * 4 + y)
+>>> canonical_sum(y + x * 4) is x * 4 + y
 True
 """
 

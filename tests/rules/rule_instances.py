@@ -6,6 +6,7 @@ says whether it fires.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import random
@@ -24,11 +25,8 @@ from anneal.rewrite.compile import FOLDER, handler_names, load, read_folder
 from anneal.rewrite.table import MatchFunction
 from anneal.rewrite.terms import Branch, Leaf, Term
 from anneal.rewrite.upat import Statement
-from anneal.rules import handlers, handlers_index, handlers_tensor
 
-HANDLERS: dict[str, Callable[..., Any]] = {
-    name: getattr(module, name) for module in (handlers, handlers_index, handlers_tensor) for name, where in handler_names(FOLDER).items() if module.__name__.endswith(f".{where}")
-}
+HANDLERS: dict[str, Callable[..., Any]] = {name: getattr(importlib.import_module(f"anneal.rules.{where}"), name) for name, where in handler_names(FOLDER).items()}
 STATEMENTS: tuple[Statement, ...] = tuple(rule for file in read_folder(FOLDER) for rule in file.rules)
 CANDIDATES = (dtypes.index, dtypes.int32, dtypes.uint32, dtypes.bool, dtypes.float32, dtypes.float16)
 FLOATS = tuple(d for d in ALL if d.is_float)

@@ -13,8 +13,9 @@ from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.table import MatchFunction
 from anneal.rewrite.upat import parse
+from anneal.rules import SIMPLIFY
 
-SCALAR = [rule for rule in STATEMENTS if rule.group not in ("tensor", "after_autodiff")]
+SCALAR = [rule for rule in STATEMENTS if rule.group in SIMPLIFY]
 BY_HAND = {"div_below", "mod_below"}
 FIRES = 40
 TRIES = 20_000
