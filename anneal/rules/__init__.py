@@ -19,11 +19,13 @@ from anneal.rewrite.engine import Fix, rewrite
 from anneal.rewrite.table import Gradients, Rule, Table, merge
 from anneal.rules.compiled import GRADIENT, GRADIENT_NAMES, GROUPS, RULES, TITLES
 
-__all__ = ["GRADIENT", "GRADIENT_NAMES", "GROUPS", "NAMES", "RULES", "SIMPLIFY", "TENSOR", "TITLES", "Gradients", "Rule", "rule", "simplify", "table"]
+__all__ = ["GRADIENT", "GRADIENT_NAMES", "GROUPS", "KERNEL", "NAMES", "RULES", "SIMPLIFY", "TENSOR", "TITLES", "Gradients", "Rule", "rule", "simplify", "table"]
 
 NAMES: Final = tuple(r.name for r in RULES)
 SIMPLIFY: Final = ("folding", "algebra", "boolean", "minmax", "where", "cast", "divmod", "sums", "compare", "order")
 """The groups for scalar expressions: index arithmetic and what kernels compute."""
+KERNEL: Final = ("kernel", *SIMPLIFY)
+"""The groups for the expressions that kernels compute."""
 TENSOR: Final = ("tensor", "windows", *SIMPLIFY)
 """The groups for graphs of tensors. Some results are scalars that stand for a tensor; `fix` must give them their shape again."""
 

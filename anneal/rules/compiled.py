@@ -16,6 +16,7 @@ from anneal.rewrite.table import Gradients, Match, MatchFunction, Rule
 from anneal.rules.handlers import fold, has_exact_reciprocal, is_const, merge_bitcasts, merge_casts, ordered, same_cast, single_value
 from anneal.rules.handlers_gradient import cast_adjoint, expand_adjoint, flip_adjoint, gather_adjoint, pad_adjoint, permute_adjoint, reduce_adjoint, reshape_adjoint, shear_adjoint, shrink_adjoint, unshear_adjoint
 from anneal.rules.handlers_index import canonical_product, canonical_sum, compare_sums, is_below, split_div, split_mod
+from anneal.rules.handlers_kernel import gate_decided, zero_already
 from anneal.rules.handlers_tensor import drop_single_axes, merge_expands, merge_flips, merge_pads, merge_permutes, merge_reductions, merge_reshapes, merge_shrinks, move_constant, reduce_repeats, same_movement, scalar_operands, shrink_padding
 from anneal.rules.handlers_windows import permute_inside, shear_inside, units_outside
 
@@ -1131,15 +1132,33 @@ def _sums_mul(u: UOp) -> Match | None:
     return None
 
 
+def _kernel_where(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1, u2 = u.src
+    if u2.op is _CONST:
+        if u2.arg == 0:
+            if (r := zero_already(u)) is not None and r is not u:
+                return 85, r
+    return None
+
+
+def _kernel_load(u: UOp) -> Match | None:
+    r: UOp | None
+    u0 = u.src[0]
+    if (r := gate_decided(u)) is not None and r is not u:
+        return 86, r
+    return None
+
+
 def _boolean_add(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_OR, u0.dtype, (u0, u1))) is not u:
-            return 109, r
+            return 111, r
     if u1.dtype is dtypes.bool:
         if (r := intern(_OR, u1.dtype, (u1, u0))) is not u:
-            return 109, r
+            return 111, r
     return None
 
 
@@ -1148,10 +1167,10 @@ def _boolean_mul(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_AND, u0.dtype, (u0, u1))) is not u:
-            return 110, r
+            return 112, r
     if u1.dtype is dtypes.bool:
         if (r := intern(_AND, u1.dtype, (u1, u0))) is not u:
-            return 110, r
+            return 112, r
     return None
 
 
@@ -1160,10 +1179,10 @@ def _boolean_max(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_OR, u0.dtype, (u0, u1))) is not u:
-            return 111, r
+            return 113, r
     if u1.dtype is dtypes.bool:
         if (r := intern(_OR, u1.dtype, (u1, u0))) is not u:
-            return 111, r
+            return 113, r
     return None
 
 
@@ -1172,10 +1191,10 @@ def _boolean_min(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u0.dtype is dtypes.bool:
         if (r := intern(_AND, u0.dtype, (u0, u1))) is not u:
-            return 112, r
+            return 114, r
     if u1.dtype is dtypes.bool:
         if (r := intern(_AND, u1.dtype, (u1, u0))) is not u:
-            return 112, r
+            return 114, r
     return None
 
 
@@ -1185,48 +1204,48 @@ def _boolean_and(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg is True:
             if (r := u0) is not u:
-                return 85, r
+                return 87, r
         if u1.arg is False:
             if (r := const(False, dtypes.bool)) is not u:
-                return 86, r
+                return 88, r
         if u1.arg == 0:
             if (r := const(0, u.dtype)) is not u:
-                return 90, r
+                return 92, r
         if u1.arg == -1:
             if (r := u0) is not u:
-                return 91, r
+                return 93, r
         if u0.op is _AND:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if (r := intern(_AND, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_AND, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                    return 105, r
+                    return 107, r
             if u00.op is _CONST:
                 if (r := intern(_AND, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_AND, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                    return 105, r
+                    return 107, r
     if u0.op is _CONST:
         if u0.arg is True:
             if (r := u1) is not u:
-                return 85, r
+                return 87, r
         if u0.arg is False:
             if (r := const(False, dtypes.bool)) is not u:
-                return 86, r
+                return 88, r
         if u0.arg == 0:
             if (r := const(0, u.dtype)) is not u:
-                return 90, r
+                return 92, r
         if u0.arg == -1:
             if (r := u1) is not u:
-                return 91, r
+                return 93, r
         if u1.op is _AND:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if (r := intern(_AND, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_AND, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                    return 105, r
+                    return 107, r
             if u10.op is _CONST:
                 if (r := intern(_AND, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_AND, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                    return 105, r
+                    return 107, r
     if u1 is u0:
         if (r := u0) is not u:
-            return 87, r
+            return 89, r
     if u1.op is _XOR:
         if u0.dtype is dtypes.bool:
             u10, u11 = u1.src
@@ -1234,12 +1253,12 @@ def _boolean_and(u: UOp) -> Match | None:
                 if u11.arg is True:
                     if u10 is u0:
                         if (r := const(False, dtypes.bool)) is not u:
-                            return 88, r
+                            return 90, r
             if u10.op is _CONST:
                 if u10.arg is True:
                     if u11 is u0:
                         if (r := const(False, dtypes.bool)) is not u:
-                            return 88, r
+                            return 90, r
     if u0.op is _XOR:
         if u1.dtype is dtypes.bool:
             u00, u01 = u0.src
@@ -1247,12 +1266,12 @@ def _boolean_and(u: UOp) -> Match | None:
                 if u01.arg is True:
                     if u00 is u1:
                         if (r := const(False, dtypes.bool)) is not u:
-                            return 88, r
+                            return 90, r
             if u00.op is _CONST:
                 if u00.arg is True:
                     if u01 is u1:
                         if (r := const(False, dtypes.bool)) is not u:
-                            return 88, r
+                            return 90, r
         if u1.op is _XOR:
             u00, u01 = u0.src
             u10, u11 = u1.src
@@ -1261,61 +1280,61 @@ def _boolean_and(u: UOp) -> Match | None:
                     if u11.op is _CONST:
                         if u11.arg is True:
                             if (r := intern(_XOR, u00.dtype, (intern(_OR, u00.dtype, (u00, u10)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
                             if (r := intern(_XOR, u10.dtype, (intern(_OR, u10.dtype, (u10, u00)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
                     if u10.op is _CONST:
                         if u10.arg is True:
                             if (r := intern(_XOR, u00.dtype, (intern(_OR, u00.dtype, (u00, u11)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
                             if (r := intern(_XOR, u11.dtype, (intern(_OR, u11.dtype, (u11, u00)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
             if u00.op is _CONST:
                 if u00.arg is True:
                     if u11.op is _CONST:
                         if u11.arg is True:
                             if (r := intern(_XOR, u01.dtype, (intern(_OR, u01.dtype, (u01, u10)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
                             if (r := intern(_XOR, u10.dtype, (intern(_OR, u10.dtype, (u10, u01)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
                     if u10.op is _CONST:
                         if u10.arg is True:
                             if (r := intern(_XOR, u01.dtype, (intern(_OR, u01.dtype, (u01, u11)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
                             if (r := intern(_XOR, u11.dtype, (intern(_OR, u11.dtype, (u11, u01)), const(True, dtypes.bool)))) is not u:
-                                return 107, r
+                                return 109, r
     if u0.op is _AND:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := intern(_AND, u00.dtype, (u00, u1))) is not u:
-                return 89, r
+                return 91, r
         if u00 is u1:
             if (r := intern(_AND, u01.dtype, (u01, u1))) is not u:
-                return 89, r
+                return 91, r
     if u1.op is _AND:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := intern(_AND, u10.dtype, (u10, u0))) is not u:
-                return 89, r
+                return 91, r
         if u10 is u0:
             if (r := intern(_AND, u11.dtype, (u11, u0))) is not u:
-                return 89, r
+                return 91, r
     if u0.op is _OR:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := u1) is not u:
-                return 98, r
+                return 100, r
         if u00 is u1:
             if (r := u1) is not u:
-                return 98, r
+                return 100, r
     if u1.op is _OR:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := u0) is not u:
-                return 98, r
+                return 100, r
         if u10 is u0:
             if (r := u0) is not u:
-                return 98, r
+                return 100, r
     return None
 
 
@@ -1325,42 +1344,42 @@ def _boolean_or(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg is True:
             if (r := const(True, dtypes.bool)) is not u:
-                return 92, r
+                return 94, r
         if u1.arg is False:
             if (r := u0) is not u:
-                return 93, r
+                return 95, r
         if u1.arg == 0:
             if (r := u0) is not u:
-                return 97, r
+                return 99, r
         if u0.op is _OR:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if (r := intern(_OR, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_OR, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                    return 106, r
+                    return 108, r
             if u00.op is _CONST:
                 if (r := intern(_OR, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_OR, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                    return 106, r
+                    return 108, r
     if u0.op is _CONST:
         if u0.arg is True:
             if (r := const(True, dtypes.bool)) is not u:
-                return 92, r
+                return 94, r
         if u0.arg is False:
             if (r := u1) is not u:
-                return 93, r
+                return 95, r
         if u0.arg == 0:
             if (r := u1) is not u:
-                return 97, r
+                return 99, r
         if u1.op is _OR:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if (r := intern(_OR, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_OR, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                    return 106, r
+                    return 108, r
             if u10.op is _CONST:
                 if (r := intern(_OR, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_OR, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                    return 106, r
+                    return 108, r
     if u1 is u0:
         if (r := u0) is not u:
-            return 94, r
+            return 96, r
     if u1.op is _XOR:
         if u0.dtype is dtypes.bool:
             u10, u11 = u1.src
@@ -1368,12 +1387,12 @@ def _boolean_or(u: UOp) -> Match | None:
                 if u11.arg is True:
                     if u10 is u0:
                         if (r := const(True, dtypes.bool)) is not u:
-                            return 95, r
+                            return 97, r
             if u10.op is _CONST:
                 if u10.arg is True:
                     if u11 is u0:
                         if (r := const(True, dtypes.bool)) is not u:
-                            return 95, r
+                            return 97, r
     if u0.op is _XOR:
         if u1.dtype is dtypes.bool:
             u00, u01 = u0.src
@@ -1381,12 +1400,12 @@ def _boolean_or(u: UOp) -> Match | None:
                 if u01.arg is True:
                     if u00 is u1:
                         if (r := const(True, dtypes.bool)) is not u:
-                            return 95, r
+                            return 97, r
             if u00.op is _CONST:
                 if u00.arg is True:
                     if u01 is u1:
                         if (r := const(True, dtypes.bool)) is not u:
-                            return 95, r
+                            return 97, r
         if u1.op is _XOR:
             u00, u01 = u0.src
             u10, u11 = u1.src
@@ -1395,61 +1414,61 @@ def _boolean_or(u: UOp) -> Match | None:
                     if u11.op is _CONST:
                         if u11.arg is True:
                             if (r := intern(_XOR, u00.dtype, (intern(_AND, u00.dtype, (u00, u10)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
                             if (r := intern(_XOR, u10.dtype, (intern(_AND, u10.dtype, (u10, u00)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
                     if u10.op is _CONST:
                         if u10.arg is True:
                             if (r := intern(_XOR, u00.dtype, (intern(_AND, u00.dtype, (u00, u11)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
                             if (r := intern(_XOR, u11.dtype, (intern(_AND, u11.dtype, (u11, u00)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
             if u00.op is _CONST:
                 if u00.arg is True:
                     if u11.op is _CONST:
                         if u11.arg is True:
                             if (r := intern(_XOR, u01.dtype, (intern(_AND, u01.dtype, (u01, u10)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
                             if (r := intern(_XOR, u10.dtype, (intern(_AND, u10.dtype, (u10, u01)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
                     if u10.op is _CONST:
                         if u10.arg is True:
                             if (r := intern(_XOR, u01.dtype, (intern(_AND, u01.dtype, (u01, u11)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
                             if (r := intern(_XOR, u11.dtype, (intern(_AND, u11.dtype, (u11, u01)), const(True, dtypes.bool)))) is not u:
-                                return 108, r
+                                return 110, r
     if u0.op is _OR:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := intern(_OR, u00.dtype, (u00, u1))) is not u:
-                return 96, r
+                return 98, r
         if u00 is u1:
             if (r := intern(_OR, u01.dtype, (u01, u1))) is not u:
-                return 96, r
+                return 98, r
     if u1.op is _OR:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := intern(_OR, u10.dtype, (u10, u0))) is not u:
-                return 96, r
+                return 98, r
         if u10 is u0:
             if (r := intern(_OR, u11.dtype, (u11, u0))) is not u:
-                return 96, r
+                return 98, r
     if u0.op is _AND:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := u1) is not u:
-                return 99, r
+                return 101, r
         if u00 is u1:
             if (r := u1) is not u:
-                return 99, r
+                return 101, r
     if u1.op is _AND:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := u0) is not u:
-                return 99, r
+                return 101, r
         if u10 is u0:
             if (r := u0) is not u:
-                return 99, r
+                return 101, r
     return None
 
 
@@ -1459,45 +1478,45 @@ def _boolean_xor(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 0:
             if (r := u0) is not u:
-                return 100, r
+                return 102, r
         if u1.arg is False:
             if (r := u0) is not u:
-                return 101, r
+                return 103, r
         if u0.op is _XOR:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if (r := intern(_XOR, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_XOR, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                    return 104, r
+                    return 106, r
             if u00.op is _CONST:
                 if (r := intern(_XOR, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_XOR, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                    return 104, r
+                    return 106, r
     if u0.op is _CONST:
         if u0.arg == 0:
             if (r := u1) is not u:
-                return 100, r
+                return 102, r
         if u0.arg is False:
             if (r := u1) is not u:
-                return 101, r
+                return 103, r
         if u1.op is _XOR:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if (r := intern(_XOR, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_XOR, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                    return 104, r
+                    return 106, r
             if u10.op is _CONST:
                 if (r := intern(_XOR, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_XOR, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                    return 104, r
+                    return 106, r
     if u1 is u0:
         if u0.dtype.kind in ('int', 'uint', 'index'):
             if (r := const(0, u.dtype)) is not u:
-                return 102, r
+                return 104, r
     if u0.dtype is dtypes.bool:
         if u1 is u0:
             if (r := const(False, dtypes.bool)) is not u:
-                return 103, r
+                return 105, r
     if u1.dtype is dtypes.bool:
         if u1 is u0:
             if (r := const(False, dtypes.bool)) is not u:
-                return 103, r
+                return 105, r
     return None
 
 
@@ -1506,76 +1525,76 @@ def _compare_lt(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u1 is u0:
         if (r := const(False, dtypes.bool)) is not u:
-            return 114, r
+            return 116, r
     if (hi_u0 := hi(u0)) is not None and (lo_u1 := lo(u1)) is not None and hi_u0 < lo_u1:
         if (r := const(True, dtypes.bool)) is not u:
-            return 117, r
+            return 119, r
     if (lo_u0 := lo(u0)) is not None and (hi_u1 := hi(u1)) is not None and lo_u0 >= hi_u1:
         if (r := const(False, dtypes.bool)) is not u:
-            return 118, r
+            return 120, r
     if u1.op is _CONST:
         if u0.op is _ADD:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u01.dtype, (u01.arg, -1,)),)))))) is not u:
-                        return 121, r
+                        return 123, r
             if u00.op is _CONST:
                 if u01.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (u01, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u00.dtype, (u00.arg, -1,)),)))))) is not u:
-                        return 121, r
+                        return 123, r
         if u0.op is _MUL:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype is dtypes.index:
                     if u01.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u1.dtype, (), alu(_IDIV, u1.dtype, (alu(_ADD, u1.dtype, (u1.arg, alu(_ADD, u01.dtype, (u01.arg, -1,)),)), u01.arg,)))))) is not u:
-                            return 123, r
+                            return 125, r
             if u00.op is _CONST:
                 if u01.dtype is dtypes.index:
                     if u00.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (u01, intern(_CONST, u1.dtype, (), alu(_IDIV, u1.dtype, (alu(_ADD, u1.dtype, (u1.arg, alu(_ADD, u00.dtype, (u00.arg, -1,)),)), u00.arg,)))))) is not u:
-                            return 123, r
+                            return 125, r
         if u0.op is _IDIV:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype is dtypes.index:
                     if u01.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u01.dtype, (), alu(_MUL, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                            return 125, r
+                            return 127, r
     if u0.op is _CONST:
         if u1.op is _ADD:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u11.dtype, (u11.arg, -1,)),))), u10))) is not u:
-                        return 122, r
+                        return 124, r
             if u10.op is _CONST:
                 if u11.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u10.dtype, (u10.arg, -1,)),))), u11))) is not u:
-                        return 122, r
+                        return 124, r
         if u1.op is _MUL:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype is dtypes.index:
                     if u11.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_IDIV, u0.dtype, (u0.arg, u11.arg,))), u10))) is not u:
-                            return 124, r
+                            return 126, r
             if u10.op is _CONST:
                 if u11.dtype is dtypes.index:
                     if u10.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_IDIV, u0.dtype, (u0.arg, u10.arg,))), u11))) is not u:
-                            return 124, r
+                            return 126, r
         if u1.op is _IDIV:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype is dtypes.index:
                     if u11.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (alu(_MUL, u0.dtype, (u0.arg, u11.arg,)), alu(_ADD, u11.dtype, (u11.arg, -1,)),))), u10))) is not u:
-                            return 126, r
+                            return 128, r
     if u0.dtype is dtypes.index:
         if (r := compare_sums(u)) is not None and r is not u:
-            return 135, r
+            return 137, r
     return None
 
 
@@ -1585,77 +1604,77 @@ def _compare_eq(u: UOp) -> Match | None:
     if u1 is u0:
         if not u0.dtype.kind == 'float':
             if (r := const(True, dtypes.bool)) is not u:
-                return 113, r
+                return 115, r
     if u1.op is _CONST:
         if u1.arg is True:
             if (r := u0) is not u:
-                return 115, r
+                return 117, r
         if u1.arg is False:
             if (r := intern(_XOR, u0.dtype, (u0, const(True, dtypes.bool)))) is not u:
-                return 116, r
+                return 118, r
         if u0.op is _ADD:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u00, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u01.dtype, (u01.arg, -1,)),)))))) is not u:
-                        return 127, r
+                        return 129, r
             if u00.op is _CONST:
                 if u01.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u01, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u00.dtype, (u00.arg, -1,)),)))))) is not u:
-                        return 127, r
+                        return 129, r
         if u1.arg == 0:
             if u0.op is _CAST:
                 u00, = u0.src
                 if u00.dtype is dtypes.bool:
                     if (r := intern(_XOR, u00.dtype, (u00, const(True, dtypes.bool)))) is not u:
-                        return 134, r
+                        return 136, r
     if u0.op is _CONST:
         if u0.arg is True:
             if (r := u1) is not u:
-                return 115, r
+                return 117, r
         if u0.arg is False:
             if (r := intern(_XOR, u1.dtype, (u1, const(True, dtypes.bool)))) is not u:
-                return 116, r
+                return 118, r
         if u1.op is _ADD:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u10, intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u11.dtype, (u11.arg, -1,)),)))))) is not u:
-                        return 127, r
+                        return 129, r
             if u10.op is _CONST:
                 if u11.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u11, intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u10.dtype, (u10.arg, -1,)),)))))) is not u:
-                        return 127, r
+                        return 129, r
         if u0.arg == 0:
             if u1.op is _CAST:
                 u10, = u1.src
                 if u10.dtype is dtypes.bool:
                     if (r := intern(_XOR, u10.dtype, (u10, const(True, dtypes.bool)))) is not u:
-                        return 134, r
+                        return 136, r
     if (hi_u0 := hi(u0)) is not None and (lo_u1 := lo(u1)) is not None and hi_u0 < lo_u1:
         if (r := const(False, dtypes.bool)) is not u:
-            return 119, r
+            return 121, r
     if (hi_u1 := hi(u1)) is not None and (lo_u0 := lo(u0)) is not None and hi_u1 < lo_u0:
         if (r := const(False, dtypes.bool)) is not u:
-            return 119, r
+            return 121, r
     if u0.dtype.kind in ('int', 'uint', 'index'):
         if (lo_u0 := lo(u0)) is not None and (hi_u0 := hi(u0)) is not None and lo_u0 == hi_u0:
             if (lo_u1 := lo(u1)) is not None and (hi_u1 := hi(u1)) is not None and lo_u1 == hi_u1:
                 if lo_u0 == lo_u1:
                     if (r := const(True, dtypes.bool)) is not u:
-                        return 120, r
+                        return 122, r
     if u1.dtype.kind in ('int', 'uint', 'index'):
         if (lo_u1 := lo(u1)) is not None and (hi_u1 := hi(u1)) is not None and lo_u1 == hi_u1:
             if (lo_u0 := lo(u0)) is not None and (hi_u0 := hi(u0)) is not None and lo_u0 == hi_u0:
                 if lo_u1 == lo_u0:
                     if (r := const(True, dtypes.bool)) is not u:
-                        return 120, r
+                        return 122, r
     if u0.dtype is dtypes.index:
         if (r := compare_sums(u)) is not None and r is not u:
-            return 136, r
+            return 138, r
     if u1.dtype is dtypes.index:
         if (r := compare_sums(u)) is not None and r is not u:
-            return 136, r
+            return 138, r
     return None
 
 
@@ -1670,16 +1689,16 @@ def _compare_and(u: UOp) -> Match | None:
                 if u11.op is _CONST:
                     if u10 is u00:
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u01.dtype, (), alu(_MIN, u01.dtype, (u01.arg, u11.arg,)))))) is not u:
-                            return 130, r
+                            return 132, r
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u11.dtype, (), alu(_MIN, u11.dtype, (u11.arg, u01.arg,)))))) is not u:
-                            return 130, r
+                            return 132, r
             if u00.op is _CONST:
                 if u10.op is _CONST:
                     if u11 is u01:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u00.dtype, (), alu(_MAX, u00.dtype, (u00.arg, u10.arg,))), u01))) is not u:
-                            return 131, r
+                            return 133, r
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u10.dtype, (), alu(_MAX, u10.dtype, (u10.arg, u00.arg,))), u01))) is not u:
-                            return 131, r
+                            return 133, r
     return None
 
 
@@ -1695,17 +1714,17 @@ def _compare_or(u: UOp) -> Match | None:
                     if u10 is u00:
                         if not u00.dtype.kind == 'float':
                             if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u01.dtype, (), alu(_MAX, u01.dtype, (u01.arg, u11.arg,)))))) is not u:
-                                return 132, r
+                                return 134, r
                             if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u11.dtype, (), alu(_MAX, u11.dtype, (u11.arg, u01.arg,)))))) is not u:
-                                return 132, r
+                                return 134, r
             if u00.op is _CONST:
                 if u10.op is _CONST:
                     if u11 is u01:
                         if not u01.dtype.kind == 'float':
                             if (r := intern(_LT, dtypes.bool, (intern(_CONST, u00.dtype, (), alu(_MIN, u00.dtype, (u00.arg, u10.arg,))), u01))) is not u:
-                                return 133, r
+                                return 135, r
                             if (r := intern(_LT, dtypes.bool, (intern(_CONST, u10.dtype, (), alu(_MIN, u10.dtype, (u10.arg, u00.arg,))), u01))) is not u:
-                                return 133, r
+                                return 135, r
     return None
 
 
@@ -1719,11 +1738,11 @@ def _compare_xor(u: UOp) -> Match | None:
                 if u01.op is _CONST:
                     if u00.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, -1,))), u00))) is not u:
-                            return 128, r
+                            return 130, r
                 if u00.op is _CONST:
                     if u01.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, 1,)))))) is not u:
-                            return 129, r
+                            return 131, r
     if u0.op is _CONST:
         if u0.arg is True:
             if u1.op is _LT:
@@ -1731,11 +1750,11 @@ def _compare_xor(u: UOp) -> Match | None:
                 if u11.op is _CONST:
                     if u10.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, -1,))), u10))) is not u:
-                            return 128, r
+                            return 130, r
                 if u10.op is _CONST:
                     if u11.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (u11, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, 1,)))))) is not u:
-                            return 129, r
+                            return 131, r
     return None
 
 
@@ -1744,59 +1763,59 @@ def _where_where(u: UOp) -> Match | None:
     u0, u1, u2 = u.src
     if u2 is u1:
         if (r := u1) is not u:
-            return 137, r
+            return 139, r
     if u0.op is _CONST:
         if u0.arg is True:
             if (r := u1) is not u:
-                return 138, r
+                return 140, r
         if u0.arg is False:
             if (r := u2) is not u:
-                return 139, r
+                return 141, r
     if u0.op is _XOR:
         u00, u01 = u0.src
         if u01.op is _CONST:
             if u01.arg is True:
                 if (r := intern(_WHERE, u2.dtype, (u00, u2, u1))) is not u:
-                    return 140, r
+                    return 142, r
         if u00.op is _CONST:
             if u00.arg is True:
                 if (r := intern(_WHERE, u2.dtype, (u01, u2, u1))) is not u:
-                    return 140, r
+                    return 142, r
     if u1.op is _CONST:
         if u1.arg is True:
             if u2.op is _CONST:
                 if u2.arg is False:
                     if (r := u0) is not u:
-                        return 141, r
+                        return 143, r
             if u2.dtype is dtypes.bool:
                 if (r := intern(_OR, u0.dtype, (u0, u2))) is not u:
-                    return 144, r
+                    return 146, r
         if u1.arg is False:
             if u2.op is _CONST:
                 if u2.arg is True:
                     if (r := intern(_XOR, u0.dtype, (u0, const(True, dtypes.bool)))) is not u:
-                        return 142, r
+                        return 144, r
     if u2.op is _CONST:
         if u2.arg is False:
             if u1.dtype is dtypes.bool:
                 if (r := intern(_AND, u0.dtype, (u0, u1))) is not u:
-                    return 143, r
+                    return 145, r
     if u1.op is _WHERE:
         u10, u11, u12 = u1.src
         if u10 is u0:
             if (r := intern(_WHERE, u11.dtype, (u0, u11, u2))) is not u:
-                return 145, r
+                return 147, r
         if u12 is u2:
             if (r := intern(_WHERE, u11.dtype, (intern(_AND, u0.dtype, (u0, u10)), u11, u2))) is not u:
-                return 147, r
+                return 149, r
     if u2.op is _WHERE:
         u20, u21, u22 = u2.src
         if u20 is u0:
             if (r := intern(_WHERE, u1.dtype, (u0, u1, u22))) is not u:
-                return 146, r
+                return 148, r
         if u21 is u1:
             if (r := intern(_WHERE, u1.dtype, (intern(_OR, u0.dtype, (u0, u20)), u1, u22))) is not u:
-                return 148, r
+                return 150, r
     return None
 
 
@@ -1805,71 +1824,71 @@ def _minmax_max(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u1 is u0:
         if (r := u0) is not u:
-            return 149, r
+            return 151, r
     if (lo_u0 := lo(u0)) is not None and (hi_u1 := hi(u1)) is not None and lo_u0 >= hi_u1:
         if (r := u0) is not u:
-            return 151, r
+            return 153, r
     if (lo_u1 := lo(u1)) is not None and (hi_u0 := hi(u0)) is not None and lo_u1 >= hi_u0:
         if (r := u1) is not u:
-            return 151, r
+            return 153, r
     if u1.op is _CONST:
         if u0.op is _MAX:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if (r := intern(_MAX, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_MAX, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                    return 153, r
+                    return 155, r
             if u00.op is _CONST:
                 if (r := intern(_MAX, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_MAX, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                    return 153, r
+                    return 155, r
         if u0.op is _MIN:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if not u00.dtype.kind == 'float':
                     if u01.arg <= u1.arg:
                         if (r := u1) is not u:
-                            return 157, r
+                            return 159, r
             if u00.op is _CONST:
                 if not u01.dtype.kind == 'float':
                     if u00.arg <= u1.arg:
                         if (r := u1) is not u:
-                            return 157, r
+                            return 159, r
     if u0.op is _CONST:
         if u1.op is _MAX:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if (r := intern(_MAX, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_MAX, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                    return 153, r
+                    return 155, r
             if u10.op is _CONST:
                 if (r := intern(_MAX, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_MAX, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                    return 153, r
+                    return 155, r
         if u1.op is _MIN:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if not u10.dtype.kind == 'float':
                     if u11.arg <= u0.arg:
                         if (r := u0) is not u:
-                            return 157, r
+                            return 159, r
             if u10.op is _CONST:
                 if not u11.dtype.kind == 'float':
                     if u10.arg <= u0.arg:
                         if (r := u0) is not u:
-                            return 157, r
+                            return 159, r
     if u0.op is _MAX:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := intern(_MAX, u00.dtype, (u00, u1))) is not u:
-                return 155, r
+                return 157, r
         if u00 is u1:
             if (r := intern(_MAX, u01.dtype, (u01, u1))) is not u:
-                return 155, r
+                return 157, r
     if u1.op is _MAX:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := intern(_MAX, u10.dtype, (u10, u0))) is not u:
-                return 155, r
+                return 157, r
         if u10 is u0:
             if (r := intern(_MAX, u11.dtype, (u11, u0))) is not u:
-                return 155, r
+                return 157, r
     return None
 
 
@@ -1878,71 +1897,71 @@ def _minmax_min(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u1 is u0:
         if (r := u0) is not u:
-            return 150, r
+            return 152, r
     if (hi_u0 := hi(u0)) is not None and (lo_u1 := lo(u1)) is not None and hi_u0 <= lo_u1:
         if (r := u0) is not u:
-            return 152, r
+            return 154, r
     if (hi_u1 := hi(u1)) is not None and (lo_u0 := lo(u0)) is not None and hi_u1 <= lo_u0:
         if (r := u1) is not u:
-            return 152, r
+            return 154, r
     if u1.op is _CONST:
         if u0.op is _MIN:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if (r := intern(_MIN, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_MIN, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                    return 154, r
+                    return 156, r
             if u00.op is _CONST:
                 if (r := intern(_MIN, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_MIN, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                    return 154, r
+                    return 156, r
         if u0.op is _MAX:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if not u00.dtype.kind == 'float':
                     if u1.arg <= u01.arg:
                         if (r := u1) is not u:
-                            return 158, r
+                            return 160, r
             if u00.op is _CONST:
                 if not u01.dtype.kind == 'float':
                     if u1.arg <= u00.arg:
                         if (r := u1) is not u:
-                            return 158, r
+                            return 160, r
     if u0.op is _CONST:
         if u1.op is _MIN:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if (r := intern(_MIN, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_MIN, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                    return 154, r
+                    return 156, r
             if u10.op is _CONST:
                 if (r := intern(_MIN, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_MIN, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                    return 154, r
+                    return 156, r
         if u1.op is _MAX:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if not u10.dtype.kind == 'float':
                     if u0.arg <= u11.arg:
                         if (r := u0) is not u:
-                            return 158, r
+                            return 160, r
             if u10.op is _CONST:
                 if not u11.dtype.kind == 'float':
                     if u0.arg <= u10.arg:
                         if (r := u0) is not u:
-                            return 158, r
+                            return 160, r
     if u0.op is _MIN:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := intern(_MIN, u00.dtype, (u00, u1))) is not u:
-                return 156, r
+                return 158, r
         if u00 is u1:
             if (r := intern(_MIN, u01.dtype, (u01, u1))) is not u:
-                return 156, r
+                return 158, r
     if u1.op is _MIN:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := intern(_MIN, u10.dtype, (u10, u0))) is not u:
-                return 156, r
+                return 158, r
         if u10 is u0:
             if (r := intern(_MIN, u11.dtype, (u11, u0))) is not u:
-                return 156, r
+                return 158, r
     return None
 
 
@@ -1950,7 +1969,7 @@ def _tensor_exp2(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -1958,7 +1977,7 @@ def _tensor_log2(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -1966,7 +1985,7 @@ def _tensor_sin(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -1974,7 +1993,7 @@ def _tensor_sqrt(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -1982,7 +2001,7 @@ def _tensor_floor(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -1990,7 +2009,7 @@ def _tensor_cast(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -1998,7 +2017,7 @@ def _tensor_bitcast(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2006,7 +2025,7 @@ def _tensor_add(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2014,7 +2033,7 @@ def _tensor_mul(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2022,7 +2041,7 @@ def _tensor_div(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2030,7 +2049,7 @@ def _tensor_idiv(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2038,7 +2057,7 @@ def _tensor_mod(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2046,7 +2065,7 @@ def _tensor_max(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2054,7 +2073,7 @@ def _tensor_min(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2062,7 +2081,7 @@ def _tensor_lt(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2070,7 +2089,7 @@ def _tensor_eq(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2078,7 +2097,7 @@ def _tensor_and(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2086,7 +2105,7 @@ def _tensor_or(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2094,7 +2113,7 @@ def _tensor_xor(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2102,7 +2121,7 @@ def _tensor_shl(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2110,7 +2129,7 @@ def _tensor_shr(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2118,7 +2137,7 @@ def _tensor_where(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 173, r
+        return 175, r
     return None
 
 
@@ -2128,12 +2147,12 @@ def _tensor_reshape(u: UOp) -> Match | None:
     if u0.op is _RESHAPE:
         u00, = u0.src
         if (r := merge_reshapes(u)) is not None and r is not u:
-            return 159, r
+            return 161, r
     if (r := same_movement(u)) is not None and r is not u:
-        return 160, r
+        return 162, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2141,14 +2160,14 @@ def _tensor_permute(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 162, r
+        return 164, r
     if u0.op is _PERMUTE:
         u00, = u0.src
         if (r := merge_permutes(u)) is not None and r is not u:
-            return 166, r
+            return 168, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2156,14 +2175,14 @@ def _tensor_expand(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 161, r
+        return 163, r
     if u0.op is _EXPAND:
         u00, = u0.src
         if (r := merge_expands(u)) is not None and r is not u:
-            return 167, r
+            return 169, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2172,16 +2191,16 @@ def _tensor_pad(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u1.op is _CONST:
         if (r := same_movement(u)) is not None and r is not u:
-            return 164, r
+            return 166, r
         if u0.op is _PAD:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u01 is u1:
                     if (r := merge_pads(u)) is not None and r is not u:
-                        return 169, r
+                        return 171, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2189,19 +2208,19 @@ def _tensor_shrink(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 163, r
+        return 165, r
     if u0.op is _SHRINK:
         u00, = u0.src
         if (r := merge_shrinks(u)) is not None and r is not u:
-            return 168, r
+            return 170, r
     if u0.op is _PAD:
         u00, u01 = u0.src
         if u01.op is _CONST:
             if (r := shrink_padding(u)) is not None and r is not u:
-                return 171, r
+                return 173, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2209,14 +2228,14 @@ def _tensor_flip(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 165, r
+        return 167, r
     if u0.op is _FLIP:
         u00, = u0.src
         if (r := merge_flips(u)) is not None and r is not u:
-            return 170, r
+            return 172, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2224,7 +2243,7 @@ def _tensor_shear(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2232,7 +2251,7 @@ def _tensor_unshear(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 172, r
+        return 174, r
     return None
 
 
@@ -2240,15 +2259,15 @@ def _tensor_reduce_axis(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := drop_single_axes(u)) is not None and r is not u:
-        return 174, r
+        return 176, r
     if u0.op is _REDUCE_AXIS:
         u00, = u0.src
         if (r := merge_reductions(u)) is not None and r is not u:
-            return 175, r
+            return 177, r
     if u0.op is _EXPAND:
         u00, = u0.src
         if (r := reduce_repeats(u)) is not None and r is not u:
-            return 176, r
+            return 178, r
     return None
 
 
@@ -2258,7 +2277,7 @@ def _tensor_contiguous(u: UOp) -> Match | None:
     if u0.op is _CONTIGUOUS:
         u00, = u0.src
         if (r := u0) is not u:
-            return 177, r
+            return 179, r
     return None
 
 
@@ -2266,7 +2285,7 @@ def _after_autodiff_detach(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := u0) is not u:
-        return 178, r
+        return 180, r
     return None
 
 
@@ -2276,7 +2295,7 @@ def _windows_permute(u: UOp) -> Match | None:
     if u0.op is _REDUCE_AXIS:
         u00, = u0.src
         if (r := permute_inside(u)) is not None and r is not u:
-            return 182, r
+            return 184, r
     return None
 
 
@@ -2286,11 +2305,11 @@ def _windows_shear(u: UOp) -> Match | None:
     if u0.op is _RESHAPE:
         u00, = u0.src
         if (r := units_outside(u)) is not None and r is not u:
-            return 180, r
+            return 182, r
     if u0.op is _REDUCE_AXIS:
         u00, = u0.src
         if (r := shear_inside(u)) is not None and r is not u:
-            return 183, r
+            return 185, r
     return None
 
 
@@ -2300,11 +2319,11 @@ def _windows_unshear(u: UOp) -> Match | None:
     if u0.op is _RESHAPE:
         u00, = u0.src
         if (r := units_outside(u)) is not None and r is not u:
-            return 181, r
+            return 183, r
     if u0.op is _REDUCE_AXIS:
         u00, = u0.src
         if (r := shear_inside(u)) is not None and r is not u:
-            return 184, r
+            return 186, r
     return None
 
 
@@ -2314,7 +2333,7 @@ def _windows_reduce_axis(u: UOp) -> Match | None:
     if u0.op is _RESHAPE:
         u00, = u0.src
         if (r := units_outside(u)) is not None and r is not u:
-            return 179, r
+            return 181, r
     return None
 
 
@@ -2557,6 +2576,10 @@ GROUPS: dict[str, dict[Op, MatchFunction]] = {
         Ops.ADD: _sums_add,
         Ops.MUL: _sums_mul,
     },
+    "kernel": {
+        Ops.WHERE: _kernel_where,
+        Ops.LOAD: _kernel_load,
+    },
     "boolean": {
         Ops.ADD: _boolean_add,
         Ops.MUL: _boolean_mul,
@@ -2633,6 +2656,7 @@ TITLES: dict[str, str] = {
     'gradient': 'Adjoints: g is the gradient of the result',
     'divmod': 'Division and modulo of index arithmetic',
     'sums': 'Canonical sums and products of index arithmetic',
+    'kernel': 'Loads under conditions',
     'boolean': 'Truth values and bits',
     'compare': 'Comparisons',
     'where': 'Choices',
@@ -2802,6 +2826,8 @@ RULES: tuple[Rule, ...] = (
     Rule('divmod', 'recombine_mod', '', '((x//c1)%c2)*c1 + x%c1 => x % (c1*c2) when is_index(x) and c1 > 0 and c2 > 0', 'index.upat', 20, ()),
     Rule('sums', 'sum_terms', 'flat, like terms collected, div and mod recombined, sorted', 'x + y => canonical_sum(root) when is_index(x)', 'index.upat', 24, ()),
     Rule('sums', 'product_factors', 'flat, sorted; a constant is distributed over a sum', 'x * y => canonical_product(root) when is_index(x)', 'index.upat', 25, ()),
+    Rule('kernel', 'gated_twice', 'a value that is 0 where p fails needs no choice', 'where(p, x, 0) => zero_already(root)', 'kernel.upat', 3, ()),
+    Rule('kernel', 'gate_decided', 'a gate that always holds, or never', 'load(b, ...) => gate_decided(root)', 'kernel.upat', 4, ()),
     Rule('boolean', 'and_true', '', 'p & True => p', 'logic.upat', 3, ()),
     Rule('boolean', 'and_false', '', 'p & False => False', 'logic.upat', 4, ()),
     Rule('boolean', 'and_self', '', 'x & x => x', 'logic.upat', 5, ()),

@@ -41,7 +41,7 @@ FALSE = ARENA.intern(Ops.CONST, dtypes.bool, (), False)
 
 def scalars(roots: Iterable[UOp]) -> tuple[UOp, ...]:
     """Scalar expressions in their simplest form."""
-    return session.apply(roots, rules.table(*rules.SIMPLIFY))
+    return session.apply(roots, rules.table(*rules.KERNEL))
 
 
 def simplify(u: UOp) -> UOp:
