@@ -1,0 +1,58 @@
+# make train   from a fresh clone to a trained model, on whatever device is there
+# make test    every check: format, lint, types, rules, docs, tests
+#
+# Both can be run again at any time; what is already installed is not installed again.
+
+MODEL ?= mlp
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help train test format lint types rules unit clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+train: $(VENV)/.adapter ## train MODEL (mlp, conv or path/to/file.py:function) on real handwritten digits
+	$(BIN)/anneal train $(MODEL)
+
+test: format lint types rules unit ## every check
+
+format: $(VENV)/.tests ## is the code formatted?
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.tests
+	$(BIN)/ruff check .
+
+types: $(VENV)/.tests
+	$(BIN)/mypy
+
+rules: $(VENV)/.tests ## is the compiled rule module as fresh as the rules?
+	$(BIN)/python -m anneal.rewrite.compile --check
+
+unit: $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrings
+	$(BIN)/pytest -n $(JOBS)
+
+clean: ## forget the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Stamps: each says that a step was done for this version of its sources.
+
+$(VENV)/.package: pyproject.toml tools/venv.sh
+	tools/venv.sh $(VENV)
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.package
+	$(PIP) install --editable '.[test]'
+	@touch $@
+
+$(VENV)/.adapter: $(VENV)/.package tools/adapter.sh tools/adapter.py
+	tools/adapter.sh $(BIN)/python
+	@touch $@
+
+$(VENV)/.required: $(VENV)/.package tools/adapter.sh tools/adapter.py
+	tools/adapter.sh $(BIN)/python required
+	@touch $@
