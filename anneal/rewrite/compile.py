@@ -1,11 +1,11 @@
-"""The compiler of rules: every `.upat` file of a folder into one flat Python module.
+r"""The compiler of rules: every `.upat` file of a folder into one flat Python module.
 
 For each group and op there is one match function of nested ifs; rules that test the same things share the tests. What is generated
 depends on the text of the rules alone. A rule that gives the very node it matched counts as no match.
 
     python -m anneal.rewrite.compile [--check]
 
->>> match = match_function('group a "A"\\nadd_zero: x + 0 => x', "add")
+>>> match = match_function('group a "A"\nadd_zero: x + 0 => x', "add")
 >>> from anneal.ir.build import variable
 >>> x = variable("x", 0, 9)
 >>> match(x + 0) == (0, x), match(x + 1)

@@ -1,10 +1,10 @@
-"""Code for rules: the nested ifs of a match function, and the expression that builds a result.
+r"""Code for rules: the nested ifs of a match function, and the expression that builds a result.
 
 A pattern becomes steps, each a test or the unpacking of operands; a function is the tree of its rules' steps, where rules with the same
 first steps share them. Names say where a node stands: `u` is the matched node, `u0` its first operand, `u01` the second of that.
 
 >>> from anneal.rewrite.upat import parse
->>> rule = parse('group a "A"\\nadd_zero: x + 0 => x', "a.upat", frozenset()).rules[0]
+>>> rule = parse('group a "A"\nadd_zero: x + 0 => x', "a.upat", frozenset()).rules[0]
 >>> print(match_body([(7, rule)], Ops.ADD, {}, {}))
     u0, u1 = u.src
     if u1.op is _CONST:

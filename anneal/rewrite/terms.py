@@ -145,7 +145,8 @@ class Reader:
             raise self.error(f"{word} stands for several ops, and may only be the outermost call", node)
         arity = ops[0].arity
         if any(len(args) > op.arity >= 0 or (len(args) < op.arity and not rest) or (op.arity < 0 and not rest) for op in ops):
-            raise self.error(f"{word} takes {arity if arity >= 0 else 'any number of'} operands, not {len(args)}{'' if rest else ': write ... for further ones'}", node)
+            takes = f"{arity} operands" if arity >= 0 else "any number of operands"
+            raise self.error(f"{word} takes {takes}, not {len(args)}{'' if rest else ': write ... for further ones'}", node)
         return Branch(ops, tuple(self.pattern(a, top=False) for a in args), rest=rest, label=word)
 
     def _dtype(self, word: str, node: ast.AST) -> str:

@@ -1,4 +1,4 @@
-"""The `.upat` language: text into rules as data.
+r"""The `.upat` language: text into rules as data.
 
 A file holds statements; indented lines continue one, and the comment above a statement or behind it is its documentation.
 
@@ -12,9 +12,9 @@ the dtype, `(m := pattern)` names a part. A call is an op, or at the top a class
 is `x + y * -1`, `x != y` is `(x == y) ^ True` and `~x` is `x ^ True`. In a result `root` is the whole matched node, and a call that
 names no op is a handler. In `grad`, `y` is the node and `g` the gradient of its result.
 
->>> [s.name for s in parse('group a "A"\\nadd_zero: x + 0 => x', "a.upat", frozenset()).rules]
+>>> [s.name for s in parse('group a "A"\nadd_zero: x + 0 => x', "a.upat", frozenset()).rules]
 ['add_zero']
->>> parse('group a "A"\\n\\nbad: x + 0 => y', "a.upat", frozenset())
+>>> parse('group a "A"\n\nbad: x + 0 => y', "a.upat", frozenset())
 Traceback (most recent call last):
 anneal.errors.RuleError: a.upat:3: y is not bound by the pattern: it has x
 """

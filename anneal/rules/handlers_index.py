@@ -247,8 +247,9 @@ def _split_multiples(terms: Terms, constant: int, divisor: int) -> tuple[Terms, 
         times, left = divmod(factor, divisor)
         if left == 0 or (left == 1 and factor > 1):
             whole[node] = times
-            factor = left
-        if factor:
+            if left:
+                rest[node] = left
+        else:
             rest[node] = factor
     times, left = divmod(constant, divisor)
     if left == 0 or _carry(rest, left, divisor) is not None:
@@ -267,7 +268,7 @@ def _without_inner_mod(terms: Terms, constant: int, divisor: int) -> tuple[Terms
         for part, coefficient in inner[0].items():
             _accumulate(changed, part, coefficient)
         ends = _interval(changed, constant + inner[1])
-        if ends is not None and -_SMALL <= ends[0] and ends[1] < _SMALL:
+        if ends is not None and ends[0] >= -_SMALL and ends[1] < _SMALL:
             terms, constant = changed, constant + inner[1]
     return terms, constant
 

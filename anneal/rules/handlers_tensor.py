@@ -142,5 +142,3 @@ def reduce_repeats(root: UOp) -> UOp | None:
             return None
         inner = build.alu(Ops.MUL, inner, count)
     return build.expand(inner, shape(root))
-
-

@@ -13,7 +13,7 @@ from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.compile import load
-from anneal.rewrite.engine import rewrite
+from anneal.rewrite.engine import Fix, rewrite
 from anneal.rewrite.table import Table, merge
 from anneal.rewrite.trace import Event, Trace
 from anneal.rules import SIMPLIFY, table
@@ -135,7 +135,7 @@ def test_fix_may_replace_or_refuse_a_result() -> None:
 
 
 @pytest.mark.parametrize("fix", [None, lambda old, new: new if new.op is not Ops.CONST else old])
-def test_the_traced_driver_gives_the_same_nodes(fix) -> None:
+def test_the_traced_driver_gives_the_same_nodes(fix: Fix | None) -> None:
     roots = [(X * 64 + Y) // 128 * 128 + (X * 64 + Y) % 128, alu(Ops.LT, X * 2 + 1, Y * 2 + 4), (X + 0) * 0, Y + X]
     trace = Trace()
     plain, traced = rewrite(roots, ALL, fix=fix), trace.rewrite("simplify", roots, ALL, fix=fix)

@@ -7,17 +7,17 @@ import pytest
 from anneal.errors import RuleError
 from anneal.ir.ops import Ops
 from anneal.rewrite.terms import Branch, Handler, Leaf
-from anneal.rewrite.upat import parse
+from anneal.rewrite.upat import File, Statement, parse
 
 HEAD = 'group g "G"\n'
 HANDLERS = frozenset({"handle", "fits"})
 
 
-def read(text: str):
+def read(text: str) -> File:
     return parse(HEAD + text, "t.upat", HANDLERS)
 
 
-def rule(text: str):
+def rule(text: str) -> Statement:
     return read(f"r: {text}").rules[0]
 
 
@@ -119,10 +119,10 @@ def test_mistakes_are_told_with_their_line(text: str, message: str) -> None:
 
 
 def test_the_first_statement_is_a_group() -> None:
-    with pytest.raises(RuleError, match='t.upat:1: the first statement must be: group name "title"'):
+    with pytest.raises(RuleError, match=r't\.upat:1: the first statement must be: group name "title"'):
         parse("r: x + 0 => x", "t.upat", frozenset())
 
 
 def test_nothing_to_continue() -> None:
-    with pytest.raises(RuleError, match="t.upat:1: an indented line continues a statement, and there is none above"):
+    with pytest.raises(RuleError, match=r"t\.upat:1: an indented line continues a statement, and there is none above"):
         parse("  r: x + 0 => x", "t.upat", frozenset())

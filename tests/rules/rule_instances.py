@@ -26,7 +26,10 @@ from anneal.rewrite.table import MatchFunction
 from anneal.rewrite.terms import Branch, Leaf, Term
 from anneal.rewrite.upat import Statement
 
-HANDLERS: dict[str, Callable[..., Any]] = {name: getattr(importlib.import_module(f"anneal.rules.{where}"), name) for name, where in handler_names(FOLDER).items()}
+HANDLERS: dict[str, Callable[..., Any]] = {
+    name: getattr(importlib.import_module(f"anneal.rules.{module}"), name) for name, module in handler_names(FOLDER).items()
+}
+Leaves = dict[UOp, tuple[Scalar, ...]]
 STATEMENTS: tuple[Statement, ...] = tuple(rule for file in read_folder(FOLDER) for rule in file.rules)
 CANDIDATES = (dtypes.index, dtypes.int32, dtypes.uint32, dtypes.bool, dtypes.float32, dtypes.float16)
 FLOATS = tuple(d for d in ALL if d.is_float)
@@ -50,7 +53,7 @@ class Draft:
     random: random.Random
     depth: int
     names: dict[str, UOp] = field(default_factory=dict)
-    leaves: dict[UOp, tuple[Scalar, ...]] = field(default_factory=dict)
+    leaves: Leaves = field(default_factory=dict)
     parents: list[int] = field(default_factory=list)
     allowed: list[tuple[DType, ...]] = field(default_factory=list)
     chosen: dict[int, DType] = field(default_factory=dict)
@@ -86,7 +89,7 @@ class Draft:
         return self.chosen[number]
 
 
-def draw(rule: Statement, source: random.Random, depth: int) -> tuple[UOp, dict[UOp, tuple[Scalar, ...]]] | None:
+def draw(rule: Statement, source: random.Random, depth: int) -> tuple[UOp, Leaves] | None:
     """A node of the rule's form, and the values to try for each of its leaves; None when the choices did not fit together."""
     draft = Draft(source, depth)
     op = source.choice(rule.pattern.ops)
@@ -101,7 +104,7 @@ def _infer(draft: Draft, term: Term, op: Op | None, types: dict[int, int]) -> in
     number = draft.new_type()
     types[id(term)] = number
     if term.dtype is not None:  # type: ignore[union-attr]
-        draft.allow(number, _KINDS.get(term.dtype) or tuple(d for d in ALL if d.name == term.dtype))  # type: ignore[union-attr,arg-type]
+        draft.allow(number, _KINDS.get(term.dtype) or tuple(d for d in ALL if d.name == term.dtype))  # type: ignore[union-attr]
     if isinstance(term, Leaf):
         if isinstance(term.value, bool):
             draft.allow(number, (dtypes.bool,))
@@ -170,7 +173,7 @@ def number(source: random.Random, dtype: DType) -> Scalar:
         corners = (0.0, -0.0, 1.0, -1.0, 0.5, 3.0, math.inf, -math.inf, math.nan, 1e-7, 65504.0)
         return dtype.round(source.choice(corners) if source.random() < 0.6 else source.uniform(-8, 8))
     if source.random() < 0.1 and dtype is not dtypes.index:
-        return source.choice((dtype.min, dtype.max, dtype.max - 1))  # type: ignore[operator]
+        return source.choice((dtype.min, dtype.max, dtype.max - 1))
     return dtype.round(source.choice((0, 1, 2, 3, 4, 6, 8, 12, -1, -2, -3, -6)))
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 
 import pytest
-from rule_instances import HANDLERS, STATEMENTS, Statement, alone, assignments, draw, same, value
+from rule_instances import HANDLERS, STATEMENTS, alone, assignments, draw, same, value
 
-from anneal.ir.build import index, variable
+from anneal.ir.build import alu, const, index, param, variable
 from anneal.ir.dtype import dtypes
-from anneal.ir.ops import Ops
+from anneal.ir.interp import evaluate_expr
+from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.table import MatchFunction
-from anneal.rewrite.upat import parse
-from anneal.rules import SIMPLIFY
+from anneal.rewrite.upat import Statement, parse
+from anneal.rules import KERNEL, SIMPLIFY, TENSOR
 
 SCALAR = [rule for rule in STATEMENTS if rule.group in SIMPLIFY]
 BY_HAND = {"div_below", "mod_below"}
@@ -21,7 +22,7 @@ FIRES = 40
 TRIES = 20_000
 
 
-def counterexample(rule: Statement, functions: dict[object, MatchFunction], fires: int = FIRES) -> tuple[int, str | None]:
+def counterexample(rule: Statement, functions: dict[Op, MatchFunction], fires: int = FIRES) -> tuple[int, str | None]:
     """How often the rule fired, and where its two sides differ."""
     source = random.Random(rule.name)
     fired = 0
@@ -86,3 +87,41 @@ def test_a_loop_index_is_below_its_own_size(name: str) -> None:
     assert match[1] is (index(0) if name == "div_below" else loop)
     other = ARENA.intern(node.op, dtypes.index, (loop, variable("m", 1, 64)))
     assert alone(rule)[node.op](other) is None
+
+
+def gated(number: int, i: UOp, *gates: UOp) -> UOp:
+    """A load from buffer `number` where all the gates hold."""
+    gate = gates[0]
+    for other in gates[1:]:
+        gate = alu(Ops.AND, gate, other)
+    return ARENA.intern(Ops.LOAD, dtypes.float32, (param(number, (8,), dtypes.float32), i, gate))
+
+
+def test_a_choice_of_what_is_zero_anyway_goes() -> None:
+    i, j = variable("i", 0, 9), variable("j", 0, 9)
+    p, q = alu(Ops.LT, i, index(4)), alu(Ops.LT, j, index(5))
+    zero = const(0, dtypes.float32)
+    rule = alone(next(r for r in STATEMENTS if r.name == "gated_twice"))[Ops.WHERE]
+    covered = alu(Ops.ADD, alu(Ops.MUL, gated(0, i, p), gated(1, j, q, p)), gated(0, j, p, q))
+    open_ = alu(Ops.ADD, gated(0, i, p), gated(1, j, q))
+    match = rule(alu(Ops.WHERE, p, covered, zero))
+    assert match is not None
+    assert rule(alu(Ops.WHERE, p, open_, zero)) is None
+    buffers = {param(n, (8,), dtypes.float32): [n + 1.5 * k for k in range(8)] for n in (0, 1)}
+    for env in ({i: a, j: b} for a in range(10) for b in range(10)):
+        before, after = (evaluate_expr(u, env, buffers) for u in (alu(Ops.WHERE, p, covered, zero), match[1]))
+        assert before == after
+
+
+def test_a_decided_gate_goes() -> None:
+    rule = alone(next(r for r in STATEMENTS if r.name == "gate_decided"))[Ops.LOAD]
+    i = variable("i", 0, 7)
+    true, false = const(True, dtypes.bool), const(False, dtypes.bool)
+    plain = ARENA.intern(Ops.LOAD, dtypes.float32, (param(0, (8,), dtypes.float32), i))
+    assert rule(gated(0, i, true)) == (0, plain)
+    assert rule(gated(0, i, false)) == (0, const(0, dtypes.float32))
+    assert rule(plain) is None
+
+
+def test_every_group_is_in_a_pipeline() -> None:
+    assert {r.group for r in STATEMENTS} == {*KERNEL, *TENSOR, "after_autodiff"}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from rule_instances import CANDIDATES, HANDLERS, STATEMENTS, Draft, assignments, leaf, number, operand, same, size, value
+from rule_instances import CANDIDATES, HANDLERS, STATEMENTS, Draft, Leaves, assignments, leaf, number, operand, same, size, value
 
 from anneal.errors import RuleError
 from anneal.ir.build import alu, const, index, param, variable
-from anneal.ir.dtype import DType, dtypes
+from anneal.ir.dtype import DType, Scalar, dtypes
 from anneal.ir.graph import toposort
-from anneal.ir.ops import Ops
+from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.compile import load
 from anneal.rewrite.engine import rewrite
@@ -129,6 +130,7 @@ def expression(source: random.Random, draft: Draft, dtype: DType, depth: int) ->
         kind = source.choice((dtypes.index, dtypes.index, dtypes.int32, dtypes.float32))
         sides = expression(source, draft, kind, depth - 1), expression(source, draft, kind, depth - 1)
         return ARENA.intern(source.choice((Ops.LT, Ops.EQ)), dtype, sides)
+    ops: tuple[Op, ...]
     if dtype is dtypes.bool:
         ops = (Ops.AND, Ops.OR, Ops.XOR)
     elif dtype.is_float:
@@ -142,7 +144,7 @@ def expression(source: random.Random, draft: Draft, dtype: DType, depth: int) ->
     return ARENA.intern(op, dtype, (expression(source, draft, dtype, depth - 1), right))
 
 
-def samples(seed: int, count: int):
+def samples(seed: int, count: int) -> Iterator[tuple[UOp, Leaves, random.Random]]:
     source = random.Random(seed)
     for _ in range(count):
         draft = Draft(source, 0)
@@ -150,13 +152,13 @@ def samples(seed: int, count: int):
         yield expression(source, draft, dtype, source.randint(1, 4)), draft.leaves, source
 
 
-def check_values(node: UOp, result: UOp, leaves, source: random.Random) -> None:
+def check_values(node: UOp, result: UOp, leaves: Leaves, source: random.Random) -> None:
     for env in assignments(leaves, source, 12):
         before, after = value(node, env), value(result, env)
         assert same(before, after, ("no_signed_zero",)) or _signed_zero_seen(node, env), f"{show(node)} is {before}, {show(result)} is {after} for {env}"
 
 
-def _signed_zero_seen(node: UOp, env) -> bool:
+def _signed_zero_seen(node: UOp, env: dict[UOp, Scalar]) -> bool:
     """A division by zero makes the sign of zero, which rules may ignore, visible."""
     return any(u.op is Ops.DIV and value(u.src[1], env) == 0 for u in toposort(node))
 
