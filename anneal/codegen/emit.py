@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from anneal.codegen.expand import const_index
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType, dtypes
 from anneal.ir.graph import substitute_all, toposort
@@ -15,11 +16,6 @@ from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.schedule.indexing import ZERO, free_ranges, scalars, span
 from anneal.schedule.kernels import identity
-
-
-def const_index(n: int) -> UOp:
-    """A constant of index arithmetic."""
-    return ARENA.intern(Ops.CONST, dtypes.index, (), n)
 
 
 class Emitter:

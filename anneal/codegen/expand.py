@@ -19,9 +19,14 @@ from anneal.schedule.indexing import free_ranges, scalars
 WIDTH: Final = 4
 
 
+def const_index(n: int) -> UOp:
+    """A constant of index arithmetic."""
+    return ARENA.intern(Ops.CONST, dtypes.index, (), n)
+
+
 def shrunk(r: UOp, factor: int) -> UOp:
     """A range of a factor-th of the size."""
-    return ARENA.intern(Ops.RANGE, dtypes.index, (ARENA.intern(Ops.CONST, dtypes.index, (), r.src[0].arg // factor),), r.arg)
+    return ARENA.intern(Ops.RANGE, dtypes.index, (const_index(r.src[0].arg // factor),), r.arg)
 
 
 def expand(sink: UOp, shape: Shape) -> tuple[list[tuple[UOp, ...]], tuple[UOp, ...]]:
@@ -56,11 +61,13 @@ def _unroll(sink: UOp, factors: Mapping[UOp, int]) -> UOp:
         if hit is not None:
             n = factors[hit]
             small = shrunk(hit, n)
-            values = [substitute_all((new.src[0],), {hit: small * n + o})[0] for o in range(n)]
+            whole = small.src[0].arg == 1
+            values = [substitute_all((new.src[0],), {hit: const_index(o) if whole else small * n + o})[0] for o in range(n)]
             total = values[0]
             for value in values[1:]:
                 total = ARENA.intern(node.arg, node.dtype, (total, value))
-            new = ARENA.intern(Ops.REDUCE, node.dtype, (total, *(small if r is hit else r for r in new.src[1:])), node.arg)
+            bound = tuple(small if r is hit else r for r in new.src[1:] if not (whole and r is hit))
+            new = ARENA.intern(Ops.REDUCE, node.dtype, (total, *bound), node.arg) if bound else total
         made[node] = new
     return made[sink]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from anneal.codegen.emit import Emitter, const_index, in_terms_of
-from anneal.codegen.expand import expand, vectorize
+from anneal.codegen.emit import Emitter, in_terms_of
+from anneal.codegen.expand import const_index, expand, vectorize
 from anneal.codegen.opts import Shape
 from anneal.codegen.target import Target
 from anneal.errors import CompileError

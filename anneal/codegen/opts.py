@@ -24,6 +24,10 @@ THREADS: Final = 256
 """Threads that a kernel keeps, before outputs are blocked further."""
 BUSY: Final = 4096
 """Threads that a kernel should have, before its reductions are shared by several."""
+SHORT: Final = 4
+"""Turns up to which the innermost loop of a reduction is written out."""
+CODE: Final = 256
+"""Multiplications that an innermost loop may hold."""
 ROW: Final = 32
 """Elements up to which one thread runs through a row alone."""
 
@@ -112,7 +116,9 @@ def _choices(options: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
 def _unrolled(reduces: Sequence[UOp], block: int) -> tuple[tuple[UOp, int], ...]:
     """Four turns of the innermost loop at once, where a load runs along it."""
     last = {u.src[-1] for u in reduces}
-    if len(last) != 1 or block > 32:
+    if len(last) != 1:
         return ()
     (k,) = last
-    return ((k, 4),) if _size(k) % 4 == 0 and _size(k) > 4 else ()
+    if 1 < _size(k) <= SHORT and block * _size(k) <= CODE:
+        return ((k, _size(k)),)
+    return ((k, 4),) if _size(k) % 4 == 0 and _size(k) > 4 and block * 4 <= CODE // 2 else ()

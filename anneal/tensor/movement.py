@@ -76,7 +76,7 @@ class Movement(Functions):
     @property
     def T(self) -> Self:  # noqa: N802 - the name everybody types
         """The matrix transposed."""
-        if self.ndim != 2:  # noqa: PLR2004 - a matrix
+        if self.ndim != 2:
             raise ShapeError(f".T is for matrices, not shape {show(self.shape)}: use permute or transpose")
         return self.transpose()
 
@@ -101,7 +101,7 @@ class Movement(Functions):
     def pad(self, padding: Sequence[Any], value: Scalar = 0) -> Self:
         """Elements of `value` around: a (before, after) or None an axis, or PyTorch's flat form, last axis first. Negative amounts cut."""
         amounts = self._padding(padding)
-        cut = [(max(0, -low), n if high >= 0 else n + high) for n, (low, high) in zip(self.shape, amounts, strict=True)]  # type: ignore[operator]
+        cut = [(max(0, -low), n if high >= 0 else n + high) for n, (low, high) in zip(self.shape, amounts, strict=True)]
         kept = build.shrink(self.uop, cut)
         return self._make(build.pad(kept, [(max(0, low), max(0, high)) for low, high in amounts], value))
 
@@ -111,7 +111,7 @@ class Movement(Functions):
                 raise ShapeError(f"a flat padding has (before, after) for each axis from the last one on, not {tuple(padding)} for shape {show(self.shape)}")
             pairs = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)]
             return [(0, 0)] * (self.ndim - len(pairs)) + pairs[::-1]
-        if len(padding) != self.ndim or not all(p is None or len(p) == 2 for p in padding):  # noqa: PLR2004 - before and after
+        if len(padding) != self.ndim or not all(p is None or len(p) == 2 for p in padding):
             raise ShapeError(f"padding must have (before, after) or None for each of {self.ndim} axes, not {padding}")
         return [(0, 0) if p is None else (int(p[0]), int(p[1])) for p in padding]
 
@@ -144,9 +144,14 @@ class Movement(Functions):
         at = shapes.axis(axis, self.ndim)
         length, reach = self.shape[at], dilation * (size - 1) + 1
         if size < 1 or step < 1 or dilation < 1 or not isinstance(length, int) or reach > length:
-            raise ShapeError(f"cannot take windows of {size} (step {step}, dilation {dilation}) of axis {at} of shape {show(self.shape)}: a window reaches over {reach}")
+            windows = f"windows of {size} (step {step}, dilation {dilation})"
+            raise ShapeError(f"cannot take {windows} of axis {at} of shape {show(self.shape)}: a window reaches over {reach}")
+        count = (length - reach) // step + 1
+        if step == size and dilation == 1:  # windows side by side are a reshape, and so is their gradient
+            parts = self._narrow(at, 0, count * size).reshape(*self.shape[:at], count, size, *self.shape[at + 1 :])
+            return parts.permute(*(i for i in range(parts.ndim) if i != at + 1), at + 1)
         wide = self.unsqueeze(-1).expand(*self.shape, size)
-        return self._make(build.shear(wide.uop, at, self.ndim, step, dilation, (length - reach) // step + 1))
+        return self._make(build.shear(wide.uop, at, self.ndim, step, dilation, count))
 
     def roll(self, shift: int, axis: int = 0) -> Self:
         """The elements of an axis moved by `shift`, those that fall off coming in at the other end."""
