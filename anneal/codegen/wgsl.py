@@ -116,7 +116,8 @@ class _Writer:
 
     def value(self, u: UOp, text: str, uses: int, *, keep: bool = False) -> None:
         """Give a value its text: in place where it is used once and short, else under a name."""
-        if not keep and (uses <= 1 and len(text) < _LONG and u not in self.program.names):
+        short = uses <= 1 or _negated(u) is not None
+        if not keep and short and len(text) < _LONG and u not in self.program.names:
             self.text[u] = text
             return
         name = self.name_of(u)

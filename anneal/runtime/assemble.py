@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from anneal.analysis.bounds import hi
 from anneal.codegen.bind import Bound
@@ -20,6 +21,12 @@ from anneal.schedule.facts import elements
 from anneal.schedule.kernels import Body
 from anneal.schedule.memory import Life, share
 from anneal.schedule.schedule import Schedule
+
+
+PHASES: Final = ("forward", "backward", "update")
+MOST: Final = 24
+"""Runs of operations that a comment lists."""
+_COMPUTES: Final = frozenset({Ops.REDUCE_AXIS, Ops.GATHER})
 
 
 def buffer_bytes(dims: Shape, dtype: DType) -> int:
@@ -90,7 +97,7 @@ def _temporaries(bound: Sequence[Bound], place: dict[UOp, int], scheduled: Sched
 
 def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], place: dict[UOp, int], name: str, scheduled: Schedule) -> Kernel:
     bindings = tuple(Binding(place[m], i < bound.written) for i, m in enumerate(bound.memory))
-    phases = {u.phase for u in body.nodes if u.op.elementwise or u.op in (Ops.REDUCE_AXIS, Ops.GATHER)}
+    phases = {u.phase for u in body.nodes if u.op.elementwise or u.op in _COMPUTES}
     moved = sum(elements(shape(m)) * m.dtype.storage for m in bound.memory)
     inside = frozenset(body.nodes)
     reasons = tuple(Boundary(describe(d.node), d.scope, d.reason) for d in scheduled.decisions if d.node in inside and (d.scope != "inline" or d.reason))
@@ -101,12 +108,31 @@ def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], p
         bindings=bindings,
         workgroups=program.workgroups,
         workgroup_size=program.workgroup_size,
-        phases=tuple(p for p in ("forward", "backward", "update") if p in phases) or ("forward",),
+        phases=tuple(p for p in PHASES if p in phases) or ("forward",),
         ops=tuple(describe(u) for u in body.nodes if u.op.category != "leaf"),
         flops=_flops(body),
         bytes=moved,
         boundaries=reasons,
     )
+
+
+def notes(body: Body) -> tuple[str, ...]:
+    """Lines for the reader of a kernel: what is fused in it, by phase, equal neighbours counted."""
+    lines = []
+    for phase in PHASES:
+        runs: list[tuple[str, int]] = []
+        for u in body.nodes:
+            if u.phase != phase or not (u.op.elementwise or u.op in _COMPUTES):
+                continue
+            what = f"{u.arg[0].name} over {_reduced_shape(u)}" if u.op is Ops.REDUCE_AXIS else u.op.name
+            runs[-1:] = [(what, runs[-1][1] + 1)] if runs and runs[-1][0] == what else [*runs[-1:], (what, 1)]
+        if runs:
+            lines.append(f"{phase}: " + ", ".join(what if n == 1 else f"{n} {what}" for what, n in runs[:MOST]) + (", ..." if len(runs) > MOST else ""))
+    return (*lines, "stores " + ", ".join(describe(u) for u in body.roots))
+
+
+def _reduced_shape(node: UOp) -> str:
+    return show(tuple(shape(node.src[0])[axis] for axis in node.arg[1]))
 
 
 def _flops(body: Body) -> int:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,14 +22,13 @@ from anneal.codegen.wgsl import render
 from anneal.errors import CompileError
 from anneal.ir import build
 from anneal.ir.graph import toposort
-from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.text import print_program
 from anneal.ir.uop import UOp, structural_key
 from anneal.rewrite import session
 from anneal.rewrite.session import Session
 from anneal.rewrite.trace import Trace
-from anneal.runtime.assemble import assemble
+from anneal.runtime.assemble import assemble, notes
 from anneal.runtime.plan import Plan
 from anneal.schedule.schedule import Schedule, schedule
 
@@ -78,13 +77,13 @@ def _schedule(work: Compilation) -> None:
 
 def _lower(work: Compilation) -> None:
     assert work.scheduled is not None
-    done: dict[tuple[UOp, frozenset[UOp] | None], Program] = {}
+    done: dict[tuple[UOp, frozenset[UOp] | None, tuple[str, ...]], Program] = {}
     for body in work.scheduled.bodies:
         bound = bind(body.sink, work.scheduled.physical)
         work.bound.append(bound)
-        key = bound.sink, body.outer
+        key = bound.sink, body.outer, notes(body)
         if key not in done:
-            done[key] = lower(bound.sink, choose(bound.sink, body.outer, work.target), work.target)
+            done[key] = lower(bound.sink, choose(bound.sink, body.outer, work.target), work.target, key[2])
         work.programs.append(done[key])
 
 

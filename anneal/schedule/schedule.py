@@ -24,6 +24,8 @@ from anneal.schedule.order import hazards, order, physical_of
 from anneal.schedule.split import split_reductions
 
 ROUNDS: Final = 64
+LARGE: Final = 512
+"""Values that one kernel computes, from which it is cut: shader compilers take more than linear time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,10 @@ def _cut_all(bodies: Sequence[Body], limit: int, buffers: dict[UOp, UOp], physic
     for body in bodies:
         written, loaded = memory_of(body.sink)
         count = len({physical(u) for u in (*written, *loaded)})
+        if len(body.nodes) > 2 * LARGE:
+            middle = [u for i, u in enumerate(body.nodes) if i % LARGE == LARGE - 1 and u.op.elementwise and u not in body.roots]
+            wishes.stored |= {u: f"its kernel would compute {len(body.nodes)} values at once" for u in middle}
+            wishes.apart |= frozenset(middle)
         if count <= limit:
             continue
         store, apart = cut(body, limit, buffers, physical)
