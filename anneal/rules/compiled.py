@@ -1532,69 +1532,72 @@ def _compare_lt(u: UOp) -> Match | None:
     if (lo_u0 := lo(u0)) is not None and (hi_u1 := hi(u1)) is not None and lo_u0 >= hi_u1:
         if (r := const(False, dtypes.bool)) is not u:
             return 120, r
+    if is_below(u0, u1):
+        if (r := const(True, dtypes.bool)) is not u:
+            return 121, r
     if u1.op is _CONST:
         if u0.op is _ADD:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u01.dtype, (u01.arg, -1,)),)))))) is not u:
-                        return 123, r
+                        return 124, r
             if u00.op is _CONST:
                 if u01.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (u01, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u00.dtype, (u00.arg, -1,)),)))))) is not u:
-                        return 123, r
+                        return 124, r
         if u0.op is _MUL:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype is dtypes.index:
                     if u01.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u1.dtype, (), alu(_IDIV, u1.dtype, (alu(_ADD, u1.dtype, (u1.arg, alu(_ADD, u01.dtype, (u01.arg, -1,)),)), u01.arg,)))))) is not u:
-                            return 125, r
+                            return 126, r
             if u00.op is _CONST:
                 if u01.dtype is dtypes.index:
                     if u00.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (u01, intern(_CONST, u1.dtype, (), alu(_IDIV, u1.dtype, (alu(_ADD, u1.dtype, (u1.arg, alu(_ADD, u00.dtype, (u00.arg, -1,)),)), u00.arg,)))))) is not u:
-                            return 125, r
+                            return 126, r
         if u0.op is _IDIV:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype is dtypes.index:
                     if u01.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u01.dtype, (), alu(_MUL, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                            return 127, r
+                            return 128, r
     if u0.op is _CONST:
         if u1.op is _ADD:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u11.dtype, (u11.arg, -1,)),))), u10))) is not u:
-                        return 124, r
+                        return 125, r
             if u10.op is _CONST:
                 if u11.dtype is dtypes.index:
                     if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u10.dtype, (u10.arg, -1,)),))), u11))) is not u:
-                        return 124, r
+                        return 125, r
         if u1.op is _MUL:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype is dtypes.index:
                     if u11.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_IDIV, u0.dtype, (u0.arg, u11.arg,))), u10))) is not u:
-                            return 126, r
+                            return 127, r
             if u10.op is _CONST:
                 if u11.dtype is dtypes.index:
                     if u10.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_IDIV, u0.dtype, (u0.arg, u10.arg,))), u11))) is not u:
-                            return 126, r
+                            return 127, r
         if u1.op is _IDIV:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype is dtypes.index:
                     if u11.arg > 0:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (alu(_MUL, u0.dtype, (u0.arg, u11.arg,)), alu(_ADD, u11.dtype, (u11.arg, -1,)),))), u10))) is not u:
-                            return 128, r
+                            return 129, r
     if u0.dtype is dtypes.index:
         if (r := compare_sums(u)) is not None and r is not u:
-            return 137, r
+            return 138, r
     return None
 
 
@@ -1617,17 +1620,17 @@ def _compare_eq(u: UOp) -> Match | None:
             if u01.op is _CONST:
                 if u00.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u00, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u01.dtype, (u01.arg, -1,)),)))))) is not u:
-                        return 129, r
+                        return 130, r
             if u00.op is _CONST:
                 if u01.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u01, intern(_CONST, u1.dtype, (), alu(_ADD, u1.dtype, (u1.arg, alu(_MUL, u00.dtype, (u00.arg, -1,)),)))))) is not u:
-                        return 129, r
+                        return 130, r
         if u1.arg == 0:
             if u0.op is _CAST:
                 u00, = u0.src
                 if u00.dtype is dtypes.bool:
                     if (r := intern(_XOR, u00.dtype, (u00, const(True, dtypes.bool)))) is not u:
-                        return 136, r
+                        return 137, r
     if u0.op is _CONST:
         if u0.arg is True:
             if (r := u1) is not u:
@@ -1640,41 +1643,41 @@ def _compare_eq(u: UOp) -> Match | None:
             if u11.op is _CONST:
                 if u10.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u10, intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u11.dtype, (u11.arg, -1,)),)))))) is not u:
-                        return 129, r
+                        return 130, r
             if u10.op is _CONST:
                 if u11.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_EQ, dtypes.bool, (u11, intern(_CONST, u0.dtype, (), alu(_ADD, u0.dtype, (u0.arg, alu(_MUL, u10.dtype, (u10.arg, -1,)),)))))) is not u:
-                        return 129, r
+                        return 130, r
         if u0.arg == 0:
             if u1.op is _CAST:
                 u10, = u1.src
                 if u10.dtype is dtypes.bool:
                     if (r := intern(_XOR, u10.dtype, (u10, const(True, dtypes.bool)))) is not u:
-                        return 136, r
+                        return 137, r
     if (hi_u0 := hi(u0)) is not None and (lo_u1 := lo(u1)) is not None and hi_u0 < lo_u1:
         if (r := const(False, dtypes.bool)) is not u:
-            return 121, r
+            return 122, r
     if (hi_u1 := hi(u1)) is not None and (lo_u0 := lo(u0)) is not None and hi_u1 < lo_u0:
         if (r := const(False, dtypes.bool)) is not u:
-            return 121, r
+            return 122, r
     if u0.dtype.kind in ('int', 'uint', 'index'):
         if (lo_u0 := lo(u0)) is not None and (hi_u0 := hi(u0)) is not None and lo_u0 == hi_u0:
             if (lo_u1 := lo(u1)) is not None and (hi_u1 := hi(u1)) is not None and lo_u1 == hi_u1:
                 if lo_u0 == lo_u1:
                     if (r := const(True, dtypes.bool)) is not u:
-                        return 122, r
+                        return 123, r
     if u1.dtype.kind in ('int', 'uint', 'index'):
         if (lo_u1 := lo(u1)) is not None and (hi_u1 := hi(u1)) is not None and lo_u1 == hi_u1:
             if (lo_u0 := lo(u0)) is not None and (hi_u0 := hi(u0)) is not None and lo_u0 == hi_u0:
                 if lo_u1 == lo_u0:
                     if (r := const(True, dtypes.bool)) is not u:
-                        return 122, r
+                        return 123, r
     if u0.dtype is dtypes.index:
         if (r := compare_sums(u)) is not None and r is not u:
-            return 138, r
+            return 139, r
     if u1.dtype is dtypes.index:
         if (r := compare_sums(u)) is not None and r is not u:
-            return 138, r
+            return 139, r
     return None
 
 
@@ -1689,16 +1692,16 @@ def _compare_and(u: UOp) -> Match | None:
                 if u11.op is _CONST:
                     if u10 is u00:
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u01.dtype, (), alu(_MIN, u01.dtype, (u01.arg, u11.arg,)))))) is not u:
-                            return 132, r
+                            return 133, r
                         if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u11.dtype, (), alu(_MIN, u11.dtype, (u11.arg, u01.arg,)))))) is not u:
-                            return 132, r
+                            return 133, r
             if u00.op is _CONST:
                 if u10.op is _CONST:
                     if u11 is u01:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u00.dtype, (), alu(_MAX, u00.dtype, (u00.arg, u10.arg,))), u01))) is not u:
-                            return 133, r
+                            return 134, r
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u10.dtype, (), alu(_MAX, u10.dtype, (u10.arg, u00.arg,))), u01))) is not u:
-                            return 133, r
+                            return 134, r
     return None
 
 
@@ -1714,17 +1717,17 @@ def _compare_or(u: UOp) -> Match | None:
                     if u10 is u00:
                         if not u00.dtype.kind == 'float':
                             if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u01.dtype, (), alu(_MAX, u01.dtype, (u01.arg, u11.arg,)))))) is not u:
-                                return 134, r
+                                return 135, r
                             if (r := intern(_LT, dtypes.bool, (u00, intern(_CONST, u11.dtype, (), alu(_MAX, u11.dtype, (u11.arg, u01.arg,)))))) is not u:
-                                return 134, r
+                                return 135, r
             if u00.op is _CONST:
                 if u10.op is _CONST:
                     if u11 is u01:
                         if not u01.dtype.kind == 'float':
                             if (r := intern(_LT, dtypes.bool, (intern(_CONST, u00.dtype, (), alu(_MIN, u00.dtype, (u00.arg, u10.arg,))), u01))) is not u:
-                                return 135, r
+                                return 136, r
                             if (r := intern(_LT, dtypes.bool, (intern(_CONST, u10.dtype, (), alu(_MIN, u10.dtype, (u10.arg, u00.arg,))), u01))) is not u:
-                                return 135, r
+                                return 136, r
     return None
 
 
@@ -1738,11 +1741,11 @@ def _compare_xor(u: UOp) -> Match | None:
                 if u01.op is _CONST:
                     if u00.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, -1,))), u00))) is not u:
-                            return 130, r
+                            return 131, r
                 if u00.op is _CONST:
                     if u01.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, 1,)))))) is not u:
-                            return 131, r
+                            return 132, r
     if u0.op is _CONST:
         if u0.arg is True:
             if u1.op is _LT:
@@ -1750,11 +1753,11 @@ def _compare_xor(u: UOp) -> Match | None:
                 if u11.op is _CONST:
                     if u10.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, -1,))), u10))) is not u:
-                            return 130, r
+                            return 131, r
                 if u10.op is _CONST:
                     if u11.dtype is dtypes.index:
                         if (r := intern(_LT, dtypes.bool, (u11, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, 1,)))))) is not u:
-                            return 131, r
+                            return 132, r
     return None
 
 
@@ -1763,59 +1766,59 @@ def _where_where(u: UOp) -> Match | None:
     u0, u1, u2 = u.src
     if u2 is u1:
         if (r := u1) is not u:
-            return 139, r
+            return 140, r
     if u0.op is _CONST:
         if u0.arg is True:
             if (r := u1) is not u:
-                return 140, r
+                return 141, r
         if u0.arg is False:
             if (r := u2) is not u:
-                return 141, r
+                return 142, r
     if u0.op is _XOR:
         u00, u01 = u0.src
         if u01.op is _CONST:
             if u01.arg is True:
                 if (r := intern(_WHERE, u2.dtype, (u00, u2, u1))) is not u:
-                    return 142, r
+                    return 143, r
         if u00.op is _CONST:
             if u00.arg is True:
                 if (r := intern(_WHERE, u2.dtype, (u01, u2, u1))) is not u:
-                    return 142, r
+                    return 143, r
     if u1.op is _CONST:
         if u1.arg is True:
             if u2.op is _CONST:
                 if u2.arg is False:
                     if (r := u0) is not u:
-                        return 143, r
+                        return 144, r
             if u2.dtype is dtypes.bool:
                 if (r := intern(_OR, u0.dtype, (u0, u2))) is not u:
-                    return 146, r
+                    return 147, r
         if u1.arg is False:
             if u2.op is _CONST:
                 if u2.arg is True:
                     if (r := intern(_XOR, u0.dtype, (u0, const(True, dtypes.bool)))) is not u:
-                        return 144, r
+                        return 145, r
     if u2.op is _CONST:
         if u2.arg is False:
             if u1.dtype is dtypes.bool:
                 if (r := intern(_AND, u0.dtype, (u0, u1))) is not u:
-                    return 145, r
+                    return 146, r
     if u1.op is _WHERE:
         u10, u11, u12 = u1.src
         if u10 is u0:
             if (r := intern(_WHERE, u11.dtype, (u0, u11, u2))) is not u:
-                return 147, r
+                return 148, r
         if u12 is u2:
             if (r := intern(_WHERE, u11.dtype, (intern(_AND, u0.dtype, (u0, u10)), u11, u2))) is not u:
-                return 149, r
+                return 150, r
     if u2.op is _WHERE:
         u20, u21, u22 = u2.src
         if u20 is u0:
             if (r := intern(_WHERE, u1.dtype, (u0, u1, u22))) is not u:
-                return 148, r
+                return 149, r
         if u21 is u1:
             if (r := intern(_WHERE, u1.dtype, (intern(_OR, u0.dtype, (u0, u20)), u1, u22))) is not u:
-                return 150, r
+                return 151, r
     return None
 
 
@@ -1824,71 +1827,71 @@ def _minmax_max(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u1 is u0:
         if (r := u0) is not u:
-            return 151, r
+            return 152, r
     if (lo_u0 := lo(u0)) is not None and (hi_u1 := hi(u1)) is not None and lo_u0 >= hi_u1:
         if (r := u0) is not u:
-            return 153, r
+            return 154, r
     if (lo_u1 := lo(u1)) is not None and (hi_u0 := hi(u0)) is not None and lo_u1 >= hi_u0:
         if (r := u1) is not u:
-            return 153, r
+            return 154, r
     if u1.op is _CONST:
         if u0.op is _MAX:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if (r := intern(_MAX, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_MAX, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                    return 155, r
+                    return 156, r
             if u00.op is _CONST:
                 if (r := intern(_MAX, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_MAX, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                    return 155, r
+                    return 156, r
         if u0.op is _MIN:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if not u00.dtype.kind == 'float':
                     if u01.arg <= u1.arg:
                         if (r := u1) is not u:
-                            return 159, r
+                            return 160, r
             if u00.op is _CONST:
                 if not u01.dtype.kind == 'float':
                     if u00.arg <= u1.arg:
                         if (r := u1) is not u:
-                            return 159, r
+                            return 160, r
     if u0.op is _CONST:
         if u1.op is _MAX:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if (r := intern(_MAX, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_MAX, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                    return 155, r
+                    return 156, r
             if u10.op is _CONST:
                 if (r := intern(_MAX, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_MAX, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                    return 155, r
+                    return 156, r
         if u1.op is _MIN:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if not u10.dtype.kind == 'float':
                     if u11.arg <= u0.arg:
                         if (r := u0) is not u:
-                            return 159, r
+                            return 160, r
             if u10.op is _CONST:
                 if not u11.dtype.kind == 'float':
                     if u10.arg <= u0.arg:
                         if (r := u0) is not u:
-                            return 159, r
+                            return 160, r
     if u0.op is _MAX:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := intern(_MAX, u00.dtype, (u00, u1))) is not u:
-                return 157, r
+                return 158, r
         if u00 is u1:
             if (r := intern(_MAX, u01.dtype, (u01, u1))) is not u:
-                return 157, r
+                return 158, r
     if u1.op is _MAX:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := intern(_MAX, u10.dtype, (u10, u0))) is not u:
-                return 157, r
+                return 158, r
         if u10 is u0:
             if (r := intern(_MAX, u11.dtype, (u11, u0))) is not u:
-                return 157, r
+                return 158, r
     return None
 
 
@@ -1897,71 +1900,71 @@ def _minmax_min(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u1 is u0:
         if (r := u0) is not u:
-            return 152, r
+            return 153, r
     if (hi_u0 := hi(u0)) is not None and (lo_u1 := lo(u1)) is not None and hi_u0 <= lo_u1:
         if (r := u0) is not u:
-            return 154, r
+            return 155, r
     if (hi_u1 := hi(u1)) is not None and (lo_u0 := lo(u0)) is not None and hi_u1 <= lo_u0:
         if (r := u1) is not u:
-            return 154, r
+            return 155, r
     if u1.op is _CONST:
         if u0.op is _MIN:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if (r := intern(_MIN, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_MIN, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                    return 156, r
+                    return 157, r
             if u00.op is _CONST:
                 if (r := intern(_MIN, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_MIN, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                    return 156, r
+                    return 157, r
         if u0.op is _MAX:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if not u00.dtype.kind == 'float':
                     if u1.arg <= u01.arg:
                         if (r := u1) is not u:
-                            return 160, r
+                            return 161, r
             if u00.op is _CONST:
                 if not u01.dtype.kind == 'float':
                     if u1.arg <= u00.arg:
                         if (r := u1) is not u:
-                            return 160, r
+                            return 161, r
     if u0.op is _CONST:
         if u1.op is _MIN:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if (r := intern(_MIN, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_MIN, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                    return 156, r
+                    return 157, r
             if u10.op is _CONST:
                 if (r := intern(_MIN, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_MIN, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                    return 156, r
+                    return 157, r
         if u1.op is _MAX:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if not u10.dtype.kind == 'float':
                     if u0.arg <= u11.arg:
                         if (r := u0) is not u:
-                            return 160, r
+                            return 161, r
             if u10.op is _CONST:
                 if not u11.dtype.kind == 'float':
                     if u0.arg <= u10.arg:
                         if (r := u0) is not u:
-                            return 160, r
+                            return 161, r
     if u0.op is _MIN:
         u00, u01 = u0.src
         if u01 is u1:
             if (r := intern(_MIN, u00.dtype, (u00, u1))) is not u:
-                return 158, r
+                return 159, r
         if u00 is u1:
             if (r := intern(_MIN, u01.dtype, (u01, u1))) is not u:
-                return 158, r
+                return 159, r
     if u1.op is _MIN:
         u10, u11 = u1.src
         if u11 is u0:
             if (r := intern(_MIN, u10.dtype, (u10, u0))) is not u:
-                return 158, r
+                return 159, r
         if u10 is u0:
             if (r := intern(_MIN, u11.dtype, (u11, u0))) is not u:
-                return 158, r
+                return 159, r
     return None
 
 
@@ -1969,7 +1972,7 @@ def _tensor_exp2(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -1977,7 +1980,7 @@ def _tensor_log2(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -1985,7 +1988,7 @@ def _tensor_sin(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -1993,7 +1996,7 @@ def _tensor_sqrt(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2001,7 +2004,7 @@ def _tensor_floor(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2009,7 +2012,7 @@ def _tensor_cast(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2017,7 +2020,7 @@ def _tensor_bitcast(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2025,7 +2028,7 @@ def _tensor_add(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2033,7 +2036,7 @@ def _tensor_mul(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2041,7 +2044,7 @@ def _tensor_div(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2049,7 +2052,7 @@ def _tensor_idiv(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2057,7 +2060,7 @@ def _tensor_mod(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2065,7 +2068,7 @@ def _tensor_max(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2073,7 +2076,7 @@ def _tensor_min(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2081,7 +2084,7 @@ def _tensor_lt(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2089,7 +2092,7 @@ def _tensor_eq(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2097,7 +2100,7 @@ def _tensor_and(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2105,7 +2108,7 @@ def _tensor_or(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2113,7 +2116,7 @@ def _tensor_xor(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2121,7 +2124,7 @@ def _tensor_shl(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2129,7 +2132,7 @@ def _tensor_shr(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2137,7 +2140,7 @@ def _tensor_where(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := scalar_operands(u)) is not None and r is not u:
-        return 175, r
+        return 176, r
     return None
 
 
@@ -2147,12 +2150,12 @@ def _tensor_reshape(u: UOp) -> Match | None:
     if u0.op is _RESHAPE:
         u00, = u0.src
         if (r := merge_reshapes(u)) is not None and r is not u:
-            return 161, r
+            return 162, r
     if (r := same_movement(u)) is not None and r is not u:
-        return 162, r
+        return 163, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2160,14 +2163,14 @@ def _tensor_permute(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 164, r
+        return 165, r
     if u0.op is _PERMUTE:
         u00, = u0.src
         if (r := merge_permutes(u)) is not None and r is not u:
-            return 168, r
+            return 169, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2175,14 +2178,14 @@ def _tensor_expand(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 163, r
+        return 164, r
     if u0.op is _EXPAND:
         u00, = u0.src
         if (r := merge_expands(u)) is not None and r is not u:
-            return 169, r
+            return 170, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2191,16 +2194,16 @@ def _tensor_pad(u: UOp) -> Match | None:
     u0, u1 = u.src
     if u1.op is _CONST:
         if (r := same_movement(u)) is not None and r is not u:
-            return 166, r
+            return 167, r
         if u0.op is _PAD:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u01 is u1:
                     if (r := merge_pads(u)) is not None and r is not u:
-                        return 171, r
+                        return 172, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2208,19 +2211,19 @@ def _tensor_shrink(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 165, r
+        return 166, r
     if u0.op is _SHRINK:
         u00, = u0.src
         if (r := merge_shrinks(u)) is not None and r is not u:
-            return 170, r
+            return 171, r
     if u0.op is _PAD:
         u00, u01 = u0.src
         if u01.op is _CONST:
             if (r := shrink_padding(u)) is not None and r is not u:
-                return 173, r
+                return 174, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2228,14 +2231,14 @@ def _tensor_flip(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := same_movement(u)) is not None and r is not u:
-        return 167, r
+        return 168, r
     if u0.op is _FLIP:
         u00, = u0.src
         if (r := merge_flips(u)) is not None and r is not u:
-            return 172, r
+            return 173, r
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2243,7 +2246,7 @@ def _tensor_shear(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2251,7 +2254,7 @@ def _tensor_unshear(u: UOp) -> Match | None:
     r: UOp | None
     u0 = u.src[0]
     if (r := move_constant(u)) is not None and r is not u:
-        return 174, r
+        return 175, r
     return None
 
 
@@ -2259,15 +2262,15 @@ def _tensor_reduce_axis(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := drop_single_axes(u)) is not None and r is not u:
-        return 176, r
+        return 177, r
     if u0.op is _REDUCE_AXIS:
         u00, = u0.src
         if (r := merge_reductions(u)) is not None and r is not u:
-            return 177, r
+            return 178, r
     if u0.op is _EXPAND:
         u00, = u0.src
         if (r := reduce_repeats(u)) is not None and r is not u:
-            return 178, r
+            return 179, r
     return None
 
 
@@ -2277,7 +2280,7 @@ def _tensor_contiguous(u: UOp) -> Match | None:
     if u0.op is _CONTIGUOUS:
         u00, = u0.src
         if (r := u0) is not u:
-            return 179, r
+            return 180, r
     return None
 
 
@@ -2285,7 +2288,7 @@ def _after_autodiff_detach(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if (r := u0) is not u:
-        return 180, r
+        return 181, r
     return None
 
 
@@ -2295,25 +2298,11 @@ def _windows_permute(u: UOp) -> Match | None:
     if u0.op is _REDUCE_AXIS:
         u00, = u0.src
         if (r := permute_inside(u)) is not None and r is not u:
-            return 184, r
-    return None
-
-
-def _windows_shear(u: UOp) -> Match | None:
-    r: UOp | None
-    u0, = u.src
-    if u0.op is _RESHAPE:
-        u00, = u0.src
-        if (r := units_outside(u)) is not None and r is not u:
-            return 182, r
-    if u0.op is _REDUCE_AXIS:
-        u00, = u0.src
-        if (r := shear_inside(u)) is not None and r is not u:
             return 185, r
     return None
 
 
-def _windows_unshear(u: UOp) -> Match | None:
+def _windows_shear(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if u0.op is _RESHAPE:
@@ -2327,13 +2316,27 @@ def _windows_unshear(u: UOp) -> Match | None:
     return None
 
 
+def _windows_unshear(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, = u.src
+    if u0.op is _RESHAPE:
+        u00, = u0.src
+        if (r := units_outside(u)) is not None and r is not u:
+            return 184, r
+    if u0.op is _REDUCE_AXIS:
+        u00, = u0.src
+        if (r := shear_inside(u)) is not None and r is not u:
+            return 187, r
+    return None
+
+
 def _windows_reduce_axis(u: UOp) -> Match | None:
     r: UOp | None
     u0, = u.src
     if u0.op is _RESHAPE:
         u00, = u0.src
         if (r := units_outside(u)) is not None and r is not u:
-            return 181, r
+            return 182, r
     return None
 
 
@@ -2862,46 +2865,47 @@ RULES: tuple[Rule, ...] = (
     Rule('compare', 'eq_false', '', 'p == False => ~p', 'logic.upat', 37, ()),
     Rule('compare', 'lt_always', '', 'x < y => True when hi(x) < lo(y)', 'logic.upat', 38, ()),
     Rule('compare', 'lt_never', '', 'x < y => False when lo(x) >= hi(y)', 'logic.upat', 39, ()),
-    Rule('compare', 'eq_never_below', '', 'x == y => False when hi(x) < lo(y)', 'logic.upat', 40, ()),
-    Rule('compare', 'eq_single', '', 'x == y => True when is_int(x) and lo(x) == hi(x) and lo(y) == hi(y) and lo(x) == lo(y)', 'logic.upat', 41, ()),
-    Rule('compare', 'lt_add', '', 'x + c1 < c2 => x < c2 + c1*-1 when is_index(x)', 'logic.upat', 42, ()),
-    Rule('compare', 'lt_add_right', '', 'c2 < x + c1 => c2 + c1*-1 < x when is_index(x)', 'logic.upat', 43, ()),
-    Rule('compare', 'lt_scale', '', 'x * c1 < c2 => x < (c2 + (c1 + -1))//c1 when is_index(x) and c1 > 0', 'logic.upat', 44, ()),
-    Rule('compare', 'lt_scale_right', '', 'c2 < x * c1 => c2 // c1 < x when is_index(x) and c1 > 0', 'logic.upat', 45, ()),
-    Rule('compare', 'lt_div', '', 'x // c1 < c2 => x < c1*c2 when is_index(x) and c1 > 0', 'logic.upat', 46, ()),
-    Rule('compare', 'lt_div_right', '', 'c2 < x // c1 => c2*c1 + (c1 + -1) < x when is_index(x) and c1 > 0', 'logic.upat', 47, ()),
-    Rule('compare', 'eq_add', '', 'x + c1 == c2 => x == c2 + c1*-1 when is_int(x)', 'logic.upat', 48, ()),
-    Rule('compare', 'not_lt', '', '~(x < c) => c + -1 < x when is_index(x)', 'logic.upat', 49, ()),
-    Rule('compare', 'not_lt_right', '', '~(c < x) => x < c + 1 when is_index(x)', 'logic.upat', 50, ()),
-    Rule('compare', 'lt_and_lt', '', '(x < c1) & (x < c2) => x < min(c1, c2)', 'logic.upat', 51, ()),
-    Rule('compare', 'gt_and_gt', '', '(c1 < x) & (c2 < x) => max(c1, c2) < x', 'logic.upat', 52, ()),
-    Rule('compare', 'lt_or_lt', '', '(x < c1) | (x < c2) => x < max(c1, c2) when not is_float(x)', 'logic.upat', 53, ()),
-    Rule('compare', 'gt_or_gt', '', '(c1 < x) | (c2 < x) => min(c1, c2) < x when not is_float(x)', 'logic.upat', 54, ()),
-    Rule('compare', 'cast_bool_eq', '', 'cast(p@bool) == 0 => ~p', 'logic.upat', 55, ()),
-    Rule('compare', 'lt_sums', 'like terms on one side, divided by what they share', 'x < y => compare_sums(root) when is_index(x)', 'logic.upat', 56, ()),
-    Rule('compare', 'eq_sums', '', 'x == y => compare_sums(root) when is_index(x)', 'logic.upat', 57, ()),
-    Rule('where', 'where_same', '', 'where(p, x, x) => x', 'logic.upat', 61, ()),
-    Rule('where', 'where_true', '', 'where(True, x, y) => x', 'logic.upat', 62, ()),
-    Rule('where', 'where_false', '', 'where(False, x, y) => y', 'logic.upat', 63, ()),
-    Rule('where', 'where_not', '', 'where(~p, x, y) => where(p, y, x)', 'logic.upat', 64, ()),
-    Rule('where', 'where_bool', '', 'where(p, True, False) => p', 'logic.upat', 65, ()),
-    Rule('where', 'where_not_bool', '', 'where(p, False, True) => ~p', 'logic.upat', 66, ()),
-    Rule('where', 'where_and', '', 'where(p, q@bool, False) => p & q', 'logic.upat', 67, ()),
-    Rule('where', 'where_or', '', 'where(p, True, q@bool) => p | q', 'logic.upat', 68, ()),
-    Rule('where', 'where_in_then', '', 'where(p, where(p, x, z), y) => where(p, x, y)', 'logic.upat', 69, ()),
-    Rule('where', 'where_in_else', '', 'where(p, x, where(p, z, y)) => where(p, x, y)', 'logic.upat', 70, ()),
-    Rule('where', 'where_both', '', 'where(p, where(q, x, y), y) => where(p & q, x, y)', 'logic.upat', 71, ()),
-    Rule('where', 'where_either', '', 'where(p, x, where(q, x, y)) => where(p | q, x, y)', 'logic.upat', 72, ()),
-    Rule('minmax', 'max_self', '', 'max(x, x) => x', 'logic.upat', 76, ()),
-    Rule('minmax', 'min_self', '', 'min(x, x) => x', 'logic.upat', 77, ()),
-    Rule('minmax', 'max_bounds', '', 'max(x, y) => x when lo(x) >= hi(y)', 'logic.upat', 78, ()),
-    Rule('minmax', 'min_bounds', '', 'min(x, y) => x when hi(x) <= lo(y)', 'logic.upat', 79, ()),
-    Rule('minmax', 'max_max', '', 'max(max(x, c1), c2) => max(x, max(c1, c2))', 'logic.upat', 80, ()),
-    Rule('minmax', 'min_min', '', 'min(min(x, c1), c2) => min(x, min(c1, c2))', 'logic.upat', 81, ()),
-    Rule('minmax', 'max_again', '', 'max(max(x, y), y) => max(x, y)', 'logic.upat', 82, ()),
-    Rule('minmax', 'min_again', '', 'min(min(x, y), y) => min(x, y)', 'logic.upat', 83, ()),
-    Rule('minmax', 'clamp_above', '', 'max(min(x, c1), c2) => c2 when not is_float(x) and c1 <= c2', 'logic.upat', 84, ()),
-    Rule('minmax', 'clamp_below', '', 'min(max(x, c1), c2) => c2 when not is_float(x) and c2 <= c1', 'logic.upat', 85, ()),
+    Rule('compare', 'lt_size', 'a loop index and its own size', 'x < y => True when is_below(x, y)', 'logic.upat', 40, ()),
+    Rule('compare', 'eq_never_below', '', 'x == y => False when hi(x) < lo(y)', 'logic.upat', 41, ()),
+    Rule('compare', 'eq_single', '', 'x == y => True when is_int(x) and lo(x) == hi(x) and lo(y) == hi(y) and lo(x) == lo(y)', 'logic.upat', 42, ()),
+    Rule('compare', 'lt_add', '', 'x + c1 < c2 => x < c2 + c1*-1 when is_index(x)', 'logic.upat', 43, ()),
+    Rule('compare', 'lt_add_right', '', 'c2 < x + c1 => c2 + c1*-1 < x when is_index(x)', 'logic.upat', 44, ()),
+    Rule('compare', 'lt_scale', '', 'x * c1 < c2 => x < (c2 + (c1 + -1))//c1 when is_index(x) and c1 > 0', 'logic.upat', 45, ()),
+    Rule('compare', 'lt_scale_right', '', 'c2 < x * c1 => c2 // c1 < x when is_index(x) and c1 > 0', 'logic.upat', 46, ()),
+    Rule('compare', 'lt_div', '', 'x // c1 < c2 => x < c1*c2 when is_index(x) and c1 > 0', 'logic.upat', 47, ()),
+    Rule('compare', 'lt_div_right', '', 'c2 < x // c1 => c2*c1 + (c1 + -1) < x when is_index(x) and c1 > 0', 'logic.upat', 48, ()),
+    Rule('compare', 'eq_add', '', 'x + c1 == c2 => x == c2 + c1*-1 when is_int(x)', 'logic.upat', 49, ()),
+    Rule('compare', 'not_lt', '', '~(x < c) => c + -1 < x when is_index(x)', 'logic.upat', 50, ()),
+    Rule('compare', 'not_lt_right', '', '~(c < x) => x < c + 1 when is_index(x)', 'logic.upat', 51, ()),
+    Rule('compare', 'lt_and_lt', '', '(x < c1) & (x < c2) => x < min(c1, c2)', 'logic.upat', 52, ()),
+    Rule('compare', 'gt_and_gt', '', '(c1 < x) & (c2 < x) => max(c1, c2) < x', 'logic.upat', 53, ()),
+    Rule('compare', 'lt_or_lt', '', '(x < c1) | (x < c2) => x < max(c1, c2) when not is_float(x)', 'logic.upat', 54, ()),
+    Rule('compare', 'gt_or_gt', '', '(c1 < x) | (c2 < x) => min(c1, c2) < x when not is_float(x)', 'logic.upat', 55, ()),
+    Rule('compare', 'cast_bool_eq', '', 'cast(p@bool) == 0 => ~p', 'logic.upat', 56, ()),
+    Rule('compare', 'lt_sums', 'like terms on one side, divided by what they share', 'x < y => compare_sums(root) when is_index(x)', 'logic.upat', 57, ()),
+    Rule('compare', 'eq_sums', '', 'x == y => compare_sums(root) when is_index(x)', 'logic.upat', 58, ()),
+    Rule('where', 'where_same', '', 'where(p, x, x) => x', 'logic.upat', 62, ()),
+    Rule('where', 'where_true', '', 'where(True, x, y) => x', 'logic.upat', 63, ()),
+    Rule('where', 'where_false', '', 'where(False, x, y) => y', 'logic.upat', 64, ()),
+    Rule('where', 'where_not', '', 'where(~p, x, y) => where(p, y, x)', 'logic.upat', 65, ()),
+    Rule('where', 'where_bool', '', 'where(p, True, False) => p', 'logic.upat', 66, ()),
+    Rule('where', 'where_not_bool', '', 'where(p, False, True) => ~p', 'logic.upat', 67, ()),
+    Rule('where', 'where_and', '', 'where(p, q@bool, False) => p & q', 'logic.upat', 68, ()),
+    Rule('where', 'where_or', '', 'where(p, True, q@bool) => p | q', 'logic.upat', 69, ()),
+    Rule('where', 'where_in_then', '', 'where(p, where(p, x, z), y) => where(p, x, y)', 'logic.upat', 70, ()),
+    Rule('where', 'where_in_else', '', 'where(p, x, where(p, z, y)) => where(p, x, y)', 'logic.upat', 71, ()),
+    Rule('where', 'where_both', '', 'where(p, where(q, x, y), y) => where(p & q, x, y)', 'logic.upat', 72, ()),
+    Rule('where', 'where_either', '', 'where(p, x, where(q, x, y)) => where(p | q, x, y)', 'logic.upat', 73, ()),
+    Rule('minmax', 'max_self', '', 'max(x, x) => x', 'logic.upat', 77, ()),
+    Rule('minmax', 'min_self', '', 'min(x, x) => x', 'logic.upat', 78, ()),
+    Rule('minmax', 'max_bounds', '', 'max(x, y) => x when lo(x) >= hi(y)', 'logic.upat', 79, ()),
+    Rule('minmax', 'min_bounds', '', 'min(x, y) => x when hi(x) <= lo(y)', 'logic.upat', 80, ()),
+    Rule('minmax', 'max_max', '', 'max(max(x, c1), c2) => max(x, max(c1, c2))', 'logic.upat', 81, ()),
+    Rule('minmax', 'min_min', '', 'min(min(x, c1), c2) => min(x, min(c1, c2))', 'logic.upat', 82, ()),
+    Rule('minmax', 'max_again', '', 'max(max(x, y), y) => max(x, y)', 'logic.upat', 83, ()),
+    Rule('minmax', 'min_again', '', 'min(min(x, y), y) => min(x, y)', 'logic.upat', 84, ()),
+    Rule('minmax', 'clamp_above', '', 'max(min(x, c1), c2) => c2 when not is_float(x) and c1 <= c2', 'logic.upat', 85, ()),
+    Rule('minmax', 'clamp_below', '', 'min(max(x, c1), c2) => c2 when not is_float(x) and c2 <= c1', 'logic.upat', 86, ()),
     Rule('tensor', 'reshape_reshape', '', 'reshape(reshape(x)) => merge_reshapes(root)', 'tensor.upat', 3, ()),
     Rule('tensor', 'reshape_same', 'the shape that it has already', 'reshape(x) => same_movement(root)', 'tensor.upat', 4, ()),
     Rule('tensor', 'expand_same', '', 'expand(x) => same_movement(root)', 'tensor.upat', 5, ()),

@@ -17,7 +17,7 @@ from anneal.rewrite.upat import Statement, parse
 from anneal.rules import KERNEL, SIMPLIFY, TENSOR
 
 SCALAR = [rule for rule in STATEMENTS if rule.group in SIMPLIFY]
-BY_HAND = {"div_below", "mod_below"}
+BY_HAND = {"div_below", "mod_below", "lt_size"}
 FIRES = 40
 TRIES = 20_000
 
@@ -78,15 +78,13 @@ def test_a_false_rule_is_refuted(text: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_HAND))
 def test_a_loop_index_is_below_its_own_size(name: str) -> None:
-    rule = next(r for r in SCALAR if r.name == name)
-    size = variable("n", 1, 64)
-    loop = ARENA.intern(Ops.RANGE, dtypes.index, (size,), ("r", "loop"))
-    node: UOp = loop // size if name == "div_below" else loop % size
-    match = alone(rule)[node.op](node)
-    assert match is not None
-    assert match[1] is (index(0) if name == "div_below" else loop)
-    other = ARENA.intern(node.op, dtypes.index, (loop, variable("m", 1, 64)))
-    assert alone(rule)[node.op](other) is None
+    function = alone(next(r for r in SCALAR if r.name == name))
+    n, m = variable("n", 1, 64), variable("m", 1, 64)
+    r = ARENA.intern(Ops.RANGE, dtypes.index, (n,), ("r", "loop"))
+    op, result = {"div_below": (Ops.IDIV, index(0)), "mod_below": (Ops.MOD, r), "lt_size": (Ops.LT, const(True, dtypes.bool))}[name]
+    assert function[op](alu(op, r, n)) == (0, result)
+    assert function[op](alu(op, r, m)) is None
+    assert function[op](alu(op, n, r)) is None
 
 
 def gated(number: int, i: UOp, *gates: UOp) -> UOp:
