@@ -1,0 +1,16 @@
+"""Models that come with the package, on real data, by name.
+
+>>> sorted(EXAMPLES)
+['conv', 'mlp']
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from anneal.examples import conv, mlp
+from anneal.examples.example import Data, Example, accuracy
+
+__all__ = ["EXAMPLES", "Data", "Example", "accuracy"]
+
+EXAMPLES: Final[dict[str, Example]] = {e.name: e for e in (mlp.EXAMPLE, conv.EXAMPLE)}

@@ -1,0 +1,95 @@
+"""An example's program: the graph of its forward pass, of its gradients, or of a whole training step.
+
+The data are buffers of the program, and an integer tensor says which rows make the batch, so one plan serves every step. The step's
+graph is what `train` runs, so what `graph` and `kernels` show is what runs.
+
+>>> from anneal.examples import EXAMPLES
+>>> program = Program(EXAMPLES["mlp"], batch=64)
+>>> [t.shape for t in program.outputs("backward")]
+[(), (128, 64), (128,), (10, 128), (10,)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from anneal import nn
+from anneal.errors import UsageError
+from anneal.examples.example import Example, make_optimizer
+from anneal.ir.dtype import dtypes
+from anneal.ir.ops import Ops
+from anneal.ir.shape import show
+from anneal.tensor import realize, storage
+from anneal.tensor.realize import Program as Traced
+from anneal.tensor.tensor import Tensor
+
+Part = Literal["forward", "backward", "step"]
+
+
+class Program:
+    """An example with its parameters, state and data, before anything is computed."""
+
+    def __init__(self, example: Example, *, batch: int | None = None, seed: int = 0, optimizer: str | None = None, lr: float | None = None) -> None:
+        """What is None is as the example has it. Raises UsageError for a model without parameters or data that do not fit together."""
+        self.example, self.seed = example, seed
+        self.batch = example.batch if batch is None else batch
+        self.data = example.data()
+        self.rows, self.held = (_rows(self.data[i], self.data[i + 1], what) for i, what in ((0, "the data"), (2, "the held-out data")))
+        if not 1 <= self.batch <= self.rows:
+            raise UsageError(f"a batch of {self.batch}: {example.name} has {self.rows} rows to learn from, so it may be 1 to {self.rows}")
+        for tensor in self.data:
+            tensor.own()
+        Tensor.manual_seed(seed)
+        self.model = example.model()
+        self.parameters = nn.state.get_parameters(self.model)
+        if not self.parameters:
+            raise UsageError(f"{example.name}: {type(self.model).__name__} has no tensor that requires a gradient; keep parameters as attributes, such as nn.Linear layers")
+        self.optimizer = make_optimizer(example, self.parameters, optimizer, lr)
+        self.index = Tensor(list(range(self.batch)), dtype=dtypes.int32)
+        """The rows of the batch."""
+
+    def outputs(self, part: Part) -> list[Tensor]:
+        """The tensors of a part, unrealised: the model's output; or the loss and a gradient for each parameter; or the loss and all updates."""
+        inputs, labels = self.data.inputs[self.index], self.data.labels[self.index]
+        if part == "forward":
+            return [self.model(inputs)]
+        with Tensor.train():
+            loss = self.example.loss(self.model(inputs), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if part == "backward":
+            return [loss, *(p.grad for p in self.parameters if p.grad is not None)]
+        statistics = [t for t in nn.state.get_state_dict(self.model).values() if t.uop.op is Ops.ASSIGN]
+        return [loss, *self.optimizer.schedule_step(), *statistics]
+
+    def score(self) -> Tensor:
+        """The number by which the model is judged, over the held-out rows."""
+        return self.example.score(self.model(self.data.held_inputs), self.data.held_labels)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that training changes, by name: the model's tensors and the optimiser's."""
+        optimizer = {k: v for k, v in nn.state.get_state_dict(self.optimizer).items() if not k.startswith("params.")}
+        return {**nn.state.get_state_dict(self.model, "model"), **{f"optimizer.{k}": v for k, v in optimizer.items()}}
+
+    def names(self) -> dict[str, Tensor]:
+        """Every buffer of the program by the name that a reader would give it."""
+        named = {k.removeprefix("model."): v for k, v in self.state().items()}
+        return {**named, **self.data._asdict(), "batch": self.index}
+
+
+def _rows(inputs: Tensor, labels: Tensor, what: str) -> int:
+    """How many rows a part of the data has."""
+    if not inputs.shape or not labels.shape or inputs.shape[0] != labels.shape[0] or not isinstance(inputs.shape[0], int):
+        raise UsageError(f"{what}: inputs {show(inputs.shape)} and labels {show(labels.shape)} must have as many rows as each other")
+    return inputs.shape[0]
+
+
+def trace(outputs: Sequence[Tensor], names: Mapping[str, Tensor] | None = None) -> tuple[Traced, list[str]]:
+    """The program of some tensors, and a name for each of its inputs."""
+    traced = realize.trace([t.uop for t in outputs])
+    known = {}
+    for name, tensor in (names or {}).items():
+        if tensor.uop.op in (Ops.BUFFER, Ops.ASSIGN):
+            known.setdefault(storage.buffer_of(storage.base(tensor.uop)), name)
+    return traced, [known.get(buffer, f"input{slot}") for slot, buffer in enumerate(traced.buffers)]
