@@ -204,6 +204,7 @@ class _GuardWriter(ast.NodeTransformer):
         self.bounds: list[str] = []
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
+        """A constant is its value, any other name its node."""
         place = self.steps.places[node.id]
         return ast.parse(f"{place}.arg" if node.id in self.steps.consts else place, mode="eval").body
 
@@ -216,6 +217,7 @@ class _GuardWriter(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
+        """Bounds become names that are tested first, dtype tests are spelled out, handlers get nodes."""
         assert isinstance(node.func, ast.Name)
         name = node.func.id
         if name in ("lo", "hi"):

@@ -87,6 +87,7 @@ class _Piece:
     doc: str
 
     def error(self, message: str, node: ast.AST | None = None) -> RuleError:
+        """The error for a mistake at the line of `node`, by default where the statement starts."""
         line = self.line + (getattr(node, "lineno", 1) - 1 if node is not None else 0)
         return RuleError(f"{self.file}:{line}: {message}")
 
