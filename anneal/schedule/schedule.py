@@ -16,7 +16,7 @@ from anneal.ir.graph import replace_sources, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
-from anneal.schedule.boundaries import Boundaries, Decision
+from anneal.schedule.boundaries import Boundaries, Decision, Placement
 from anneal.schedule.facts import elements
 from anneal.schedule.kernels import Bodies, Body, memory_of
 from anneal.schedule.merge import cut, merge
@@ -85,6 +85,8 @@ def _round(wishes: _Wishes, limit: int) -> Schedule | None:
     graph = toposort(wishes.sink)
     outputs = [u for u in wishes.sink.src if u.op is not Ops.PARAM and elements(shape(u))]
     placement = Boundaries(graph, outputs, wishes.stored, wishes.apart).run()
+    if _divide(placement, wishes):
+        return None
     builder = Bodies(placement)
     bodies = builder.build()
     physical = physical_of(builder.buffers)
@@ -101,16 +103,23 @@ def _round(wishes: _Wishes, limit: int) -> Schedule | None:
     return Schedule(tuple(ordered), builder.buffers, physical, tuple(placement.decisions), wishes.sink.src)
 
 
+def _divide(placement: Placement, wishes: _Wishes) -> bool:
+    """Note what to store so that no kernel computes too many values; True when something was noted."""
+    before = len(wishes.stored)
+    for group in placement.groups:
+        if len(group.nodes) > 2 * LARGE:
+            middle = [u for i, u in enumerate(reversed(group.nodes)) if i % LARGE == LARGE - 1 and u.op.elementwise and u not in placement.group_of]
+            wishes.stored |= {u: f"its kernel would compute {len(group.nodes)} values at once" for u in middle}
+            wishes.apart |= frozenset(middle)
+    return len(wishes.stored) != before
+
+
 def _cut_all(bodies: Sequence[Body], limit: int, buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp], wishes: _Wishes) -> bool:
     """Note what to store so that every body binds at most `limit` buffers; True when something was noted."""
     before = len(wishes.stored), len(wishes.apart)
     for body in bodies:
         written, loaded = memory_of(body.sink)
         count = len({physical(u) for u in (*written, *loaded)})
-        if len(body.nodes) > 2 * LARGE:
-            middle = [u for i, u in enumerate(body.nodes) if i % LARGE == LARGE - 1 and u.op.elementwise and u not in body.roots]
-            wishes.stored |= {u: f"its kernel would compute {len(body.nodes)} values at once" for u in middle}
-            wishes.apart |= frozenset(middle)
         if count <= limit:
             continue
         store, apart = cut(body, limit, buffers, physical)
