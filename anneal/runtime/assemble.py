@@ -11,7 +11,6 @@ from anneal.codegen.lower import Program
 from anneal.codegen.target import UNIT, Target
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType
-from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Shape, shape, show
 from anneal.ir.uop import UOp
@@ -34,9 +33,10 @@ def buffer_bytes(dims: Shape, dtype: DType) -> int:
     return -(-max(1, elements(dims)) * dtype.storage // UNIT) * UNIT
 
 
-def assemble(sink: UOp, scheduled: Schedule, bound: Sequence[Bound], programs: Sequence[Program], texts: Sequence[tuple[str, str]], target: Target) -> Plan:
-    """The plan of a scheduled program. `texts` are WGSL and instructions of each kernel."""
-    inputs = _inputs(sink)
+def assemble(
+    inputs: Sequence[UOp], scheduled: Schedule, bound: Sequence[Bound], programs: Sequence[Program], texts: Sequence[tuple[str, str]], target: Target
+) -> Plan:
+    """The plan of a scheduled program over PARAMs by slot. `texts` are WGSL and instructions of each kernel."""
     buffers = [PlanBuffer("input", p.dtype.name, _ints(shape(p)), buffer_bytes(shape(p), p.dtype)) for p in inputs]
     place: dict[UOp, int] = {p: i for i, p in enumerate(inputs)}
     outputs = []
@@ -64,11 +64,6 @@ def assemble(sink: UOp, scheduled: Schedule, bound: Sequence[Bound], programs: S
         "temporary_bytes": sum(b.bytes for b in temporaries if isinstance(b.bytes, int)),
     }
     return Plan(target, tuple(buffers), kernels, tuple(outputs), tuple(written), {}, stats)
-
-
-def _inputs(sink: UOp) -> list[UOp]:
-    found = sorted((u for u in toposort(sink) if u.op is Ops.PARAM), key=lambda u: u.arg[0])
-    return found
 
 
 def _ints(dims: Shape) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from anneal import rules
@@ -22,6 +22,7 @@ from anneal.codegen.wgsl import render
 from anneal.errors import CompileError
 from anneal.ir import build
 from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.text import print_program
 from anneal.ir.uop import UOp, structural_key
@@ -38,8 +39,10 @@ class Compilation:
     """A program on its way through the stages."""
 
     sink: UOp
-    """The tensor graph: SINK of the outputs over PARAMs."""
+    """The tensor graph: SINK of the outputs over PARAMs, then of assigns that are no outputs."""
     target: Target
+    inputs: tuple[UOp, ...]
+    """The PARAMs by slot; simplification may leave some unread."""
     scheduled: Schedule | None = None
     """After `kernels`."""
     bound: list[Bound] = field(default_factory=list)
@@ -93,7 +96,7 @@ def _write(work: Compilation) -> None:
     for program in work.programs:
         if id(program) not in texts:
             texts[id(program)] = render(program), print_program(program.instructions)
-    work.plan = assemble(work.sink, work.scheduled, work.bound, work.programs, [texts[id(p)] for p in work.programs], work.target)
+    work.plan = assemble(work.inputs, work.scheduled, work.bound, work.programs, [texts[id(p)] for p in work.programs], work.target)
 
 
 STAGES: Final[tuple[Stage, ...]] = (
@@ -122,8 +125,10 @@ def compile_graph(sink: UOp, target: Target, trace: Trace | None = None) -> Plan
 
 
 def _run(sink: UOp, target: Target, counted: Session) -> Plan:
-    work = Compilation(sink, target)
-    uops = len(toposort(sink))
+    graph = toposort(sink)
+    inputs = sorted((u for u in graph if u.op is Ops.PARAM), key=lambda u: u.arg[0])
+    effects = [u for u in graph if u.op is Ops.ASSIGN and u not in sink.src]
+    work = Compilation(build.sink(*sink.src, *effects), target, tuple(inputs))
     for stage in STAGES:
         counted.stage = stage.name
         start = time.perf_counter()
@@ -131,4 +136,5 @@ def _run(sink: UOp, target: Target, counted: Session) -> Plan:
         work.milliseconds[stage.name] = (time.perf_counter() - start) * 1e3
     if work.plan is None:
         raise CompileError("the pipeline ended without a plan")
-    return work.plan.with_stats(uops=uops, rewrites=counted.rewrites, ms=work.milliseconds)
+    plan = replace(work.plan, outputs=work.plan.outputs[: len(sink.src)])
+    return plan.with_stats(uops=len(graph), rewrites=counted.rewrites, ms=work.milliseconds)

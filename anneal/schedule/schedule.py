@@ -73,12 +73,19 @@ class _Wishes:
 
 def schedule(sink: UOp, limit: int) -> Schedule:
     """Schedule the outputs of `sink` with at most `limit` storage buffers a kernel."""
-    wishes = _Wishes(split_reductions(sink), {})
+    wishes = _Wishes(_kept(split_reductions(sink)), {})
     for _ in range(ROUNDS):
         done = _round(wishes, limit)
         if done is not None:
             return done
     raise CompileError(f"no schedule with {limit} storage buffers a kernel after {ROUNDS} rounds: realise part of the program first")
+
+
+def _kept(sink: UOp) -> UOp:
+    """`sink` with a copy of every output that is an input, or an assign, which the program overwrites later."""
+    assigns = [u for u in toposort(sink) if u.op is Ops.ASSIGN]
+    overwritten = {u.src[0] for u in assigns}
+    return replace_sources(sink, tuple(build.contiguous(u) if u in overwritten else u for u in sink.src)) if assigns else sink
 
 
 def _round(wishes: _Wishes, limit: int) -> Schedule | None:
