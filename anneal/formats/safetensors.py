@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from anneal.errors import CheckpointError
@@ -86,7 +87,7 @@ def _facts(key: str, facts: Any, name: str) -> tuple[str, tuple[int, ...], int, 
     kind, shape, span = facts["dtype"], facts["shape"], facts["data_offsets"]
     if not isinstance(kind, str) or kind not in WIDTHS:
         raise CheckpointError(f"{name}: tensor {key!r} has dtype {kind!r}; known are {', '.join(WIDTHS)}")
-    numbers = [*shape, *span] if isinstance(shape, list) and isinstance(span, list) and len(span) == 2 else [None]  # noqa: PLR2004
+    numbers = [*shape, *span] if isinstance(shape, list) and isinstance(span, list) and len(span) == 2 else [None]
     if not all(type(n) is int and n >= 0 for n in numbers):
         raise CheckpointError(f"{name}: shape {shape} or offsets {span} of tensor {key!r} are not lists of sizes")
     need = WIDTHS[kind]
@@ -113,8 +114,7 @@ def pack(entries: Mapping[str, Entry], metadata: Mapping[str, str] | None = None
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Entry], dict[str, str]]:
     """The arrays and the metadata of a file."""
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
     return unpack(data, os.fspath(path))
@@ -122,9 +122,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Entry], dict[str, str]
 
 def write(path: str | os.PathLike[str], entries: Mapping[str, Entry], metadata: Mapping[str, str] | None = None) -> None:
     """Write a file in one step: whatever happens, the path holds the old file or the whole new one."""
-    target = os.path.abspath(os.fspath(path))
+    target = Path(path).absolute()
     try:
-        handle, temporary = tempfile.mkstemp(prefix=os.path.basename(target) + ".", suffix=".tmp", dir=os.path.dirname(target))
+        handle, temporary = tempfile.mkstemp(prefix=target.name + ".", suffix=".tmp", dir=target.parent)
     except OSError as error:
         raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
     try:
@@ -132,11 +132,11 @@ def write(path: str | os.PathLike[str], entries: Mapping[str, Entry], metadata: 
             file.write(pack(entries, metadata))
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(target)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            Path(temporary).unlink()
         if isinstance(error, OSError):
             raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
         raise

@@ -40,7 +40,15 @@ class Conv2d:
     """Cross-correlation with learned kernels."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
         """Parameters `weight` (out, in / groups, KH, KW) and `bias` (out,), or None."""
         if groups < 1 or in_channels % groups or out_channels % groups:

@@ -17,13 +17,19 @@ from collections.abc import Iterable, Sequence
 
 from anneal.errors import UsageError
 from anneal.ir.dtype import dtypes
+from anneal.tensor import host, realize
 from anneal.tensor.core import no_grad, phase
+from anneal.tensor.storage import Buffer
 from anneal.tensor.tensor import Tensor
 
 
+def _zeros(shape: tuple[int, ...], device: str | None) -> Tensor:
+    """A float32 state tensor, uploaded with the first step."""
+    return Tensor(Buffer(shape, dtypes.float32, pending=bytes(host.nbytes(shape, dtypes.float32)), device=device).uop, device=device)
+
+
 def _zeros_like(parameter: Tensor) -> Tensor:
-    """A float32 state tensor of a parameter's shape."""
-    return Tensor.zeros(*parameter.shape, device=parameter.device).own()
+    return _zeros(realize.sizes(parameter.uop), parameter.device)
 
 
 class Optimizer:
@@ -68,7 +74,7 @@ class Optimizer:
         """Update the parameters and state in place, and with them realise the losses that the gradients came from."""
         updates = self.schedule_step()
         roots = dict.fromkeys(root for p in self.params if p.grad is not None for root in p.gradient_roots())
-        Tensor.realize(*roots, *updates)  # type: ignore[arg-type]
+        Tensor.realize(*roots, *updates)
 
     def _shared(self) -> list[Tensor]:
         """Updates of state that all parameters share."""
@@ -110,12 +116,12 @@ class Adam(Optimizer):
     def __init__(self, params: Iterable[Tensor], lr: float = 1e-3, betas: Sequence[float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0) -> None:
         """`betas` are the decays of the first and second moment."""
         super().__init__(params, lr, weight_decay)
-        if len(betas) != 2 or not all(0 <= b < 1 for b in betas):  # noqa: PLR2004 - two moments
+        if len(betas) != 2 or not all(0 <= b < 1 for b in betas):
             raise UsageError(f"betas are two numbers from 0 to below 1, not {betas}")
         self.betas, self.eps = (float(betas[0]), float(betas[1])), eps
         self.first = [_zeros_like(p) for p in self.params]
         self.second = [_zeros_like(p) for p in self.params]
-        self.correction = Tensor.zeros(2, device=self.lr.device).own()
+        self.correction = _zeros((2,), self.lr.device)
         """1 - beta**t for both betas, kept by a recurrence that does not cancel for small t."""
 
     def _corrections(self) -> Tensor:
@@ -144,6 +150,8 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, params: Iterable[Tensor], lr: float = 1e-3, betas: Sequence[float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-3, betas: Sequence[float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01
+    ) -> None:
         """As Adam, with weight decay by default."""
         super().__init__(params, lr, betas, eps, weight_decay)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 from anneal.errors import DeviceError, DTypeError, GradientError, ShapeError
 from anneal.ir import build
-from anneal.ir.dtype import DType, Scalar, dtypes
+from anneal.ir.dtype import DType, Scalar
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Shape, show
@@ -35,7 +35,7 @@ class _Mode:
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Inside, results need no gradients: `with no_grad(): ...` or `@no_grad()`."""
+    """Make results that need no gradients, in a `with` block or a function decorated with it."""
     before, _Mode.gradients = _Mode.gradients, False
     try:
         yield
@@ -68,7 +68,7 @@ class Core:
     """Sum of the gradients that `backward()` has brought here; None before."""
 
     def __init__(self, data: Any, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> None:
-        """A tensor of `data`: a number, nested sequences of numbers, a NumPy array or another tensor.
+        """Make a tensor of `data`: a number, nested sequences of numbers, a NumPy array or another tensor.
 
         Python floats become float32, ints int32, bools bool, and 64-bit arrays 32-bit. Raises ShapeError for ragged data and DTypeError
         for an integer that does not fit or a dtype that cannot be stored.
@@ -185,18 +185,17 @@ class Core:
 
     def realize(self, *others: Core) -> Self:
         """Compute this tensor, and others with it in one plan; `Tensor.realize(a, b, c)` does several in the order asked."""
-        tensors = (self, *others)
+        tensors: list[Core] = [self, *others]
         names = (t._device for t in tensors if t._device)
-        realize.realize([t.uop for t in tensors], next(names, None))
-        for tensor in tensors:
-            tensor.settle()
+        for tensor, value in zip(tensors, realize.realize([t.uop for t in tensors], next(names, None)), strict=True):
+            tensor._settle(value)
         return self
 
-    def settle(self) -> None:
-        """Become the buffer that holds the values, if there is one."""
-        value = storage.realised(self.uop)
-        if value is not None:
-            self._device = storage.buffer_of(storage.base(value)).device or self._device
+    def _settle(self, value: UOp) -> None:
+        self._device = storage.buffer_of(storage.base(value)).device or self._device
+        if storage.realised(self.uop) is None:  # a graph that reads no buffer has no history to keep
+            self._become(value)
+        else:
             self.follow(value)
 
     def follow(self, node: UOp) -> None:
@@ -206,11 +205,7 @@ class Core:
 
     def _bytes(self) -> bytes:
         """The values as a buffer holds them; without a device where they came from the host."""
-        value = storage.realised(self.uop)
-        if value is None:
-            self.realize()
-            value = storage.realised(self.uop)
-        assert value is not None, "realised above"
+        value = storage.realised(self.uop) or self.realize()._value()
         buffer = storage.buffer_of(storage.base(value))
         if isinstance(buffer.pending, bytes):
             return buffer.pending
@@ -218,6 +213,12 @@ class Core:
             realize.realize([buffer.uop], self._device)
         assert buffer.device is not None, "a realised buffer is on a device"
         return realize.open_device(buffer.device).read(buffer.storage, buffer.nbytes)
+
+    def _value(self) -> UOp:
+        """The node of the buffer of a realised tensor."""
+        value = storage.realised(self.uop)
+        assert value is not None, "a realised tensor is a buffer, or its graph is remembered"
+        return value
 
     def data(self) -> memoryview:
         """The values as little-endian bytes in row-major order: bool in 4 bytes, bfloat16 as float32."""
@@ -290,9 +291,11 @@ class Core:
 
     def own(self) -> Self:
         """Make the tensor a buffer of its own, filled from its graph when first needed, unless it is one; returns the tensor."""
-        if self.uop.op not in (Ops.BUFFER, Ops.ASSIGN):
-            self.settle()
-        if self.uop.op not in (Ops.BUFFER, Ops.ASSIGN):
+        value = storage.realised(self.uop)
+        if value is not None:
+            self._settle(value)
+        shared = self.uop.op is Ops.BUFFER and any(t is not self for t in storage.holders(self.uop))
+        if shared or self.uop.op not in (Ops.BUFFER, Ops.ASSIGN):
             build.check_storable(self.dtype)
             self._become(Buffer(realize.sizes(self.uop), self.dtype, pending=self.uop, device=self._device).uop)
         return self
@@ -367,18 +370,20 @@ class Core:
                 found.extend(t for t in storage.holders(node) if isinstance(t, Core) and t._leaf)
         return found
 
-    def _accumulate(self, root: Core, node: UOp, *, create_graph: bool) -> None:
-        """Add a gradient that came from `root`."""
+    def _accumulate(self, root: Core, node: UOp, *, create_graph: bool) -> Self:
+        """Add a gradient that came from `root`; returns the tensor."""
         with phase("backward"):
             node = build.cast(node, self.dtype)
             if not create_graph:
                 node = build.detach(node)
             if self.grad is not None:
                 node = build.alu(Ops.ADD, self.grad.uop, node)
-        self.grad = self._wrap(node, self._device)
-        self.grad._needs_grad = create_graph
+        grad = self._wrap(node, self._device)
+        grad._needs_grad = create_graph
+        self.grad = grad
         self._roots = [ref for ref in self._roots if ref() is not None and ref() is not root]
         self._roots.append(weakref.ref(root))
+        return self
 
     def gradient_roots(self) -> list[Core]:
         """The tensors, still alive and not yet realised, whose `backward()` reached this one since `zero_grad()`."""
@@ -389,5 +394,3 @@ class Core:
         """Forget the collected gradient."""
         self.grad = None
         self._roots = []
-
-

@@ -95,7 +95,7 @@ class Create(Movement):
         return cls._wrap(build.reshape(build.iota(length, dtype), dims))
 
     def _band(self, *, lower: bool, diagonal: int) -> Self:
-        if self.ndim < 2:  # noqa: PLR2004 - a matrix
+        if self.ndim < 2:
             raise ShapeError(f"a triangle needs a matrix, not shape {show(self.shape)}")
         rows, columns = self._iota(self.shape[-2], 2, 0), self._iota(self.shape[-1], 2, 1)
         keep = columns <= rows + diagonal if lower else columns >= rows + diagonal

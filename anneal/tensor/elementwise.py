@@ -10,6 +10,7 @@ dtypes.float32
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 from anneal.errors import DTypeError
@@ -22,6 +23,7 @@ from anneal.tensor import shapes
 from anneal.tensor.core import Core
 
 Operand = Any
+Flag = bool
 
 
 def weak(dtype: DType, value: Scalar) -> DType:
@@ -82,10 +84,10 @@ class Elementwise(Core):
             return other  # type: ignore[no-any-return]
         return type(self)(other, device=self._device)
 
-    def _common(self, *others: Operand, floating: bool = False) -> tuple[list[UOp], list[Core]]:
+    def _common(self, *others: Operand, floating: Flag = False) -> tuple[list[UOp], list[Core]]:
         """This tensor and others in one dtype and one shape, numbers as scalar constants; and the tensors among the others."""
         lifted = [self._lift(o) for o in others]
-        tensors = [o for o in lifted if isinstance(o, Core)]
+        tensors: list[Core] = [o for o in lifted if isinstance(o, Core)]
         dtype = self.dtype
         for tensor in tensors:
             dtype = promote(dtype, tensor.dtype)
@@ -104,7 +106,7 @@ class Elementwise(Core):
 
         return [operand(self), *map(operand, lifted)], tensors
 
-    def _binary(self, op: Op, other: Operand, *, floating: bool = False, reverse: bool = False) -> Self:
+    def _binary(self, op: Op, other: Operand, *, floating: Flag = False, reverse: Flag = False) -> Self:
         (a, b), tensors = self._common(other, floating=floating)
         return self._make(build.alu(op, b, a) if reverse else build.alu(op, a, b), *tensors)
 
@@ -234,13 +236,21 @@ class Elementwise(Core):
 
     __hash__ = Core.__hash__
 
+    def eq(self, other: Operand) -> Self:
+        """True where equal, as `==`."""
+        return self._binary(Ops.EQ, other)
+
+    def ne(self, other: Operand) -> Self:
+        """True where not equal, as `!=`."""
+        return ~self._binary(Ops.EQ, other)
+
     def isnan(self) -> Self:
         """True where not a number."""
-        return self != self  # noqa: PLR0124 - only NaN differs from itself
+        return self.ne(self)
 
     def isinf(self) -> Self:
         """True where infinite."""
-        return self.abs() == float("inf") if self.dtype.is_float else self != self  # noqa: PLR0124 - False everywhere
+        return self.maximum(-self).eq(math.inf) if self.dtype.is_float else self.ne(self)
 
     # Choice.
 

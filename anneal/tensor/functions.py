@@ -119,8 +119,8 @@ class Functions(Elementwise):
             return self
         below = self.floor()
         rest = self - below
-        even = (below * 0.5).floor() * 2 == below
-        up = (rest > 0.5) | ((rest == 0.5) & ~even)  # noqa: PLR2004 - half way
+        even = ((below * 0.5).floor() * 2).eq(below)
+        up = (rest > 0.5) | (rest.eq(0.5) & ~even)
         return up.where(below + 1, below)
 
     # Powers.
@@ -130,7 +130,7 @@ class Functions(Elementwise):
 
     def __rpow__(self, other: Operand) -> Self:
         base = self._lift(other)
-        return (base if isinstance(base, Functions) else self._full_like(base)).pow(self)  # type: ignore[return-value]
+        return (base if isinstance(base, Functions) else self._full_like(base)).pow(self)
 
     def _full_like(self, value: Scalar) -> Self:
         (_, node), _ = self._common(value)
@@ -149,7 +149,7 @@ class Functions(Elementwise):
             if abs(whole) <= _LARGEST_PRODUCT:
                 power = base._power(abs(whole))
                 return power.reciprocal() if whole < 0 else power
-        elif exponent in (0.5, -0.5):  # noqa: PLR2004 - square roots
+        elif exponent in (0.5, -0.5):
             return self.sqrt() if exponent > 0 else self.rsqrt()
         return self._floating()._pow_tensor(self._floating()._full_like(exponent))
 
@@ -167,27 +167,27 @@ class Functions(Elementwise):
         assert result is not None, "a positive count has a bit"
         return result
 
-    def _pow_tensor(self, exponent: Self) -> Self:
+    def _pow_tensor(self, exponent: Functions) -> Self:
         if not self.dtype.is_float and not exponent.dtype.is_float:
             raise UsageError("an integer tensor to the power of an integer tensor is not supported: cast one to float32")
         (a, b), tensors = self._common(exponent)
-        x, y = self._make(a, *tensors), exponent._make(b, self)
+        x, y = self._make(a, *tensors), self._make(b, *tensors)
         size = x.abs()
         # Where a factor of the product below would be 0 times infinity, the power is 1.
-        one = (y == 0) | (size == 1)
-        power = one.where(1, ((one | (size == 0)).where(1, size).log2() * one.where(0, y)).exp2())
-        power = ((size == 0) & ~one).where((y > 0).where(0, (y < 0).where(math.inf, y)), power)
-        whole = y.floor() == y
-        odd = whole & ((y * 0.5).floor() * 2 != y)
-        negative = (x < 0) | ((x == 0) & (1 / x < 0))
-        invalid = (x < 0) & ~whole & (size != math.inf)
-        return (y == 0).where(1, invalid.where(math.nan, (negative & odd).where(-power, power)))
+        one = y.eq(0) | size.eq(1)
+        power = one.where(1, ((one | size.eq(0)).where(1, size).log2() * one.where(0, y)).exp2())
+        power = (size.eq(0) & ~one).where((y > 0).where(0, (y < 0).where(math.inf, y)), power)
+        whole = y.floor().eq(y)
+        odd = whole & ((y * 0.5).floor() * 2).ne(y)
+        negative = (x < 0) | (x.eq(0) & (1 / x < 0))
+        invalid = (x < 0) & ~whole & size.ne(math.inf)
+        return y.eq(0).where(1, invalid.where(math.nan, (negative & odd).where(-power, power)))
 
     # Activations.
 
     def relu(self) -> Self:
         """max(x, 0), with gradient 0 at 0; NaN stays."""
-        return ((self < 0) | (self == 0)).where(0, self)
+        return ((self < 0) | self.eq(0)).where(0, self)
 
     def leaky_relu(self, slope: Scalar = 0.01) -> Self:
         """x where positive, else slope * x."""

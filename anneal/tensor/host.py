@@ -93,7 +93,7 @@ def nest(flat: list[Scalar], shape: Sequence[int]) -> Any:
 
 def to_numpy(data: bytes | memoryview, shape: Sequence[int], dtype: DType) -> Any:
     """A buffer's bytes as a NumPy array of its own; bfloat16 as float32."""
-    import numpy as np  # noqa: PLC0415 - only at the host boundary
+    import numpy as np
 
     kinds = {dtypes.float16: "<f2", dtypes.int32: "<i4", dtypes.uint32: "<u4", dtypes.bool: "<u4"}
     values = np.frombuffer(data, dtype=kinds.get(dtype, "<f4"), count=prod(shape)).reshape(tuple(shape))
@@ -121,7 +121,7 @@ def _flatten(data: Any) -> tuple[list[Scalar], tuple[int, ...]]:
         if not isinstance(item, bool | int | float):
             if isinstance(item, list | tuple | range):
                 raise ShapeError(f"ragged data: at {_position(i, shape)} there is a sequence where the first element is a number")
-            if not is_array(item) or getattr(item, "ndim", 1):
+            if not is_array(item) or getattr(item, "ndim", True):
                 raise DTypeError(f"a tensor holds numbers, not {type(item).__name__} (at {_position(i, shape)})")
             level[i] = item.item()
     return level, shape
@@ -155,7 +155,7 @@ def _out_of_range(value: object, where: str, dtype: DType) -> DTypeError:
 
 
 def _encode_array(data: Any, dtype: DType | None) -> Encoded:
-    import numpy as np  # noqa: PLC0415 - only at the host boundary
+    import numpy as np
 
     values = np.asarray(data)
     natural = _array_dtype(values.dtype)
@@ -175,9 +175,9 @@ def _encode_array(data: Any, dtype: DType | None) -> Encoded:
 
 def _array_dtype(kind: Any) -> DType:
     """The element type that an array's own becomes: the same width, or 32 bits."""
-    if kind.kind == "f" and kind.itemsize == 2:  # noqa: PLR2004 - the width of a half
+    if kind.kind == "f" and kind.itemsize == 2:
         return dtypes.float16
-    if kind.kind == "u" and kind.itemsize < 4:  # noqa: PLR2004 - narrower than a word, so it fits int32
+    if kind.kind == "u" and kind.itemsize < 4:
         return dtypes.int32
     if kind.kind not in _NUMPY:
         names = ", ".join(d.name for d in map(by_name, ("float32", "float16", "int32", "uint32", "bool")))

@@ -19,7 +19,7 @@ from anneal.errors import DTypeError, ShapeError
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
-from anneal.ir.shape import Shape, show
+from anneal.ir.shape import Dim, Shape, show
 from anneal.tensor import host, shapes
 from anneal.tensor.core import Core
 from anneal.tensor.reduce import Reduce
@@ -32,7 +32,7 @@ class _Part(NamedTuple):
     """First element that is kept."""
     step: int
     """Distance between elements that are kept; negative runs backwards."""
-    count: int
+    kept: int
     """Number of elements kept."""
     kind: str
     """slice, int, new, or tensor."""
@@ -49,8 +49,8 @@ class Indexing(Reduce):
         basic = self._sliced([p for p in parts if p.kind != "new"])
         positions = [i for i, p in enumerate(parts) if p.kind == "tensor"]
         if not positions:
-            return basic.reshape(tuple(1 if p.kind == "new" else p.count for p in parts if p.kind != "int"))
-        return basic.reshape(tuple(p.count for p in parts))._gathered(parts)
+            return basic.reshape(tuple(1 if p.kind == "new" else p.kept for p in parts if p.kind != "int"))
+        return basic.reshape(tuple(p.kept for p in parts))._gathered(parts)
 
     def __iter__(self) -> Iterator[Self]:
         if not self.shape:
@@ -74,9 +74,8 @@ class Indexing(Reduce):
                 parts.append(_Part(0, 1, 1, "new"))
                 continue
             size = self.shape[axis]
-            if not isinstance(size, int):
-                if k != slice(None):
-                    raise ShapeError(f"axis {axis} of shape {show(self.shape)} has a size known at run time: only : fits there")
+            if not isinstance(size, int) and k != slice(None):
+                raise ShapeError(f"axis {axis} of shape {show(self.shape)} has a size known at run time: only : fits there")
             parts.append(self._part(k, axis, size))  # type: ignore[arg-type]
             axis += 1
         return parts
@@ -90,14 +89,14 @@ class Indexing(Reduce):
             except (TypeError, ValueError) as error:
                 raise ShapeError(f"cannot slice axis {axis} of size {size} by {key}: bounds are integers or None and the step is not 0") from error
             return _Part(chosen.start, chosen.step, len(chosen), "slice")
-        if isinstance(key, bool) or (isinstance(key, Core) and key.dtype is dtypes.bool):
+        if isinstance(key, bool) or (isinstance(key, Indexing) and key.dtype is dtypes.bool):
             raise DTypeError("the size of x[mask] would depend on the data: use mask.where(x, 0), x.masked_fill(mask, value) or x * mask")
-        if isinstance(key, Core):
+        if isinstance(key, Indexing):
             if not key.dtype.is_int:
                 raise DTypeError(f"an index tensor holds integers, not {key.dtype.name}: cast with .int()")
             negative = key.dtype is not dtypes.uint32
-            return _Part(0, 1, size, "tensor", (key < 0).where(key + size, key) if negative else key)  # type: ignore[attr-defined]
-        if isinstance(key, list | tuple) or (host.is_array(key) and getattr(key, "ndim", 0)):
+            return _Part(0, 1, size, "tensor", (key < 0).where(key + size, key) if negative else key)
+        if isinstance(key, list | tuple) or (host.is_array(key) and getattr(key, "ndim", False)):
             return self._part_of_numbers(key, axis, size)
         if isinstance(key, float) or not hasattr(key, "__index__"):
             raise DTypeError(f"cannot index with {key!r}: use integers, slices, None, ... or integer tensors")
@@ -129,19 +128,19 @@ class Indexing(Reduce):
 
     def _sliced(self, parts: list[_Part]) -> Self:
         """The elements that slices and numbers keep, every axis still there."""
-        ranges = []
+        ranges: list[tuple[Dim, Dim]] = []
         for part in parts:
-            last = part.start + part.step * max(0, part.count - 1)
+            last = part.start + part.step * max(0, part.kept - 1)
             low, high = min(part.start, last), max(part.start, last)
-            ranges.append((low, high + 1) if part.count else (0, 0))
-        ranges = [(0, n) if p.kind == "tensor" or p.count is n else r for r, n, p in zip(ranges, self.shape, parts, strict=True)]
+            ranges.append((low, high + 1) if part.kept else (0, 0))
+        ranges = [(0, n) if p.kind == "tensor" or p.kept is n else r for r, n, p in zip(ranges, self.shape, parts, strict=True)]
         x = self.shrink(ranges)
-        if backwards := [i for i, p in enumerate(parts) if p.step < 0 and p.count > 1]:
+        if backwards := [i for i, p in enumerate(parts) if p.step < 0 and p.kept > 1]:
             x = x.flip(backwards)
         for i, part in enumerate(parts):
-            if abs(part.step) > 1 and part.count > 1:
+            if abs(part.step) > 1 and part.kept > 1:
                 wide = x.unsqueeze(-1)
-                strided = build.shear(wide.uop, i, x.ndim, abs(part.step), 1, part.count)
+                strided = build.shear(wide.uop, i, x.ndim, abs(part.step), 1, part.kept)
                 x = x._make(strided).squeeze(-1)
         return x
 
@@ -158,7 +157,7 @@ class Indexing(Reduce):
         # As NumPy has it: the result's index axes stand where they stood if they were neighbours, else in front.
         neighbours = positions == list(range(positions[0], positions[-1] + 1))
         kept = [i for i in rest if parts[i].kind != "int"]
-        found = found.reshape((*common, *(parts[i].count for i in kept)))
+        found = found.reshape((*common, *(parts[i].kept for i in kept)))
         before = sum(i < positions[0] for i in kept) if neighbours else 0
         rank, width = len(common), len(common) + len(kept)
         return found.permute(*range(rank, rank + before), *range(rank), *range(rank + before, width))
@@ -179,7 +178,7 @@ class Indexing(Reduce):
         part = self.shrink([None if i == at else (0, n) for i, n in enumerate(index.shape)])
         order = (*(i for i in range(self.ndim) if i != at), at)
         across, wanted = part.permute(order).unsqueeze(-2), index.permute(order)
-        hit = wanted.unsqueeze(-1) == self._iota(self.shape[at], dtype=index.dtype)
+        hit = wanted.unsqueeze(-1).eq(self._iota(self.shape[at], dtype=index.dtype))
         found = hit.where(across, 0).sum(-1).cast(self.dtype)
         back = sorted(range(self.ndim), key=order.__getitem__)
         return found.permute(back)
@@ -187,16 +186,16 @@ class Indexing(Reduce):
     def __setitem__(self, key: Any, value: Any) -> None:
         """Overwrite elements that numbers and slices of step 1 name; the tensor then has a new value, its buffer the new elements."""
         parts = self._parse(key)
-        if any(p.kind in ("tensor", "new") or (p.step != 1 and p.count > 1) for p in parts):
+        if any(p.kind in ("tensor", "new") or (p.step != 1 and p.kept > 1) for p in parts):
             raise ShapeError("only numbers, ... and slices of step 1 can be assigned to: use mask.where(new, x) and x.assign(...) for anything else")
-        held: Shape = tuple(p.count for p in parts)
+        held: Shape = tuple(p.kept for p in parts)
         lifted = self._lift(value)
         if isinstance(lifted, Core):
-            kept = tuple(p.count for p in parts if p.kind != "int")
+            kept = tuple(p.kept for p in parts if p.kind != "int")
             placed = build.reshape(build.broadcast_to(build.cast(lifted.uop, self.dtype), kept), held)
         else:
             placed = build.broadcast_to(build.const(lifted, self.dtype), held)
-        amounts = [(p.start, n - p.start - p.count) if p.count else (0, n) for p, n in zip(parts, self.shape, strict=True)]  # type: ignore[operator]
+        amounts = [(p.start, n - p.start - p.kept) if p.kept else (0, n) for p, n in zip(parts, self.shape, strict=True)]
         inside = build.pad(build.broadcast_to(build.const(True, dtypes.bool), held), amounts)
         new = build.alu(Ops.WHERE, inside, build.pad(placed, amounts), self.uop)
         others = (lifted,) if isinstance(lifted, Core) else ()

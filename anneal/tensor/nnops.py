@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Self
 
-from anneal.errors import DTypeError, ShapeError, UsageError
+from anneal.errors import ShapeError, UsageError
 from anneal.ir.dtype import Scalar, dtypes, promote
 from anneal.ir.shape import show
 from anneal.tensor import shapes
@@ -40,10 +40,11 @@ class Networks(Indexing):
         if other.ndim == 1:
             return self.matmul(other.unsqueeze(1)).squeeze(-1)
         if self.shape[-1] != other.shape[-2]:
-            raise ShapeError(f"cannot multiply {show(self.shape)} by {show(other.shape)}: {show(self.shape[-1:])[1:-2]} columns meet {show(other.shape[-2:-1])[1:-2]} rows")
+            columns, rows = show(self.shape[-1:])[1:-2], show(other.shape[-2:-1])[1:-2]
+            raise ShapeError(f"cannot multiply {show(self.shape)} by {show(other.shape)}: {columns} columns meet {rows} rows")
         dtype = promote(self.dtype, other.dtype)
-        rows, columns = self.cast(dtype).unsqueeze(-2), other.cast(dtype).transpose(-1, -2).unsqueeze(-3)
-        return (rows._wide() * columns._wide()).sum(-1)._narrow_to(dtype)
+        left, right = self.cast(dtype).unsqueeze(-2), other.cast(dtype).transpose(-1, -2).unsqueeze(-3)
+        return (left._wide() * right._wide()).sum(-1)._narrow_to(dtype)
 
     dot = matmul
 
@@ -74,10 +75,11 @@ class Networks(Indexing):
     def conv2d(self, weight: Self, bias: Self | None = None, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1) -> Self:
         """Cross-correlation of (batch, channels, H, W) with weight (out, channels / groups, KH, KW), as PyTorch's."""
         self._planes("conv2d")
-        if self.ndim == 3:  # noqa: PLR2004 - one image
+        if self.ndim == 3:
             return self.unsqueeze(0).conv2d(weight, bias, stride, padding, dilation, groups).squeeze(0)
-        if weight.ndim != 4 or groups < 1 or weight.shape[1] != _part(self.shape[1], groups) or _part(weight.shape[0], groups) is None:  # noqa: PLR2004
-            raise ShapeError(f"conv2d: weight {show(weight.shape)} does not fit input {show(self.shape)} with {groups} groups: it must be (out, channels / groups, height, width)")
+        if weight.ndim != 4 or groups < 1 or weight.shape[1] != _part(self.shape[1], groups) or _part(weight.shape[0], groups) is None:
+            fits = f"does not fit input {show(self.shape)} with {groups} groups: it must be (out, channels / groups, height, width)"
+            raise ShapeError(f"conv2d: weight {show(weight.shape)} {fits}")
         dtype = promote(self.dtype, weight.dtype)
         out, inner, *kernel = weight.shape
         (top, left), batch = shapes.pair(padding, "padding"), self.shape[0]
@@ -171,10 +173,11 @@ class Networks(Indexing):
         return self._nll(target, 1 if self.ndim > 1 else 0)._reduced(reduction)
 
     def _nll(self, target: Self, axis: int) -> Self:
-        if target.shape != (*self.shape[:axis], *self.shape[axis + 1 :]) or not target.dtype.is_int:
-            raise ShapeError(f"class numbers are integers of shape {show((*self.shape[:axis], *self.shape[axis + 1 :]))}, not {target.dtype.name} of shape {show(target.shape)}")
+        wanted = (*self.shape[:axis], *self.shape[axis + 1 :])
+        if target.shape != wanted or not target.dtype.is_int:
+            raise ShapeError(f"class numbers are integers of shape {show(wanted)}, not {target.dtype.name} of shape {show(target.shape)}")
         classes = self._classes(axis)
-        hit = target.unsqueeze(axis) == self._iota(classes, self.ndim, axis, target.dtype)
+        hit = target.unsqueeze(axis).eq(self._iota(classes, self.ndim, axis, target.dtype))
         valid = (target >= 0) & (target < classes)
         return valid.where(-hit.where(self, 0).sum(axis), math.nan)
 

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from anneal.ir.uop import ARENA, Origin
 
-_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PACKAGE: Final = __file__.rpartition("tensor")[0]
 _EXAMPLES: Final = _PACKAGE + "examples" + os.sep
 
 
 def caller() -> Origin | None:
     """File and line of the innermost frame outside this package; the examples are users too."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way without building a traceback
+    frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(_PACKAGE) or file.startswith(_EXAMPLES):

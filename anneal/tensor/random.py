@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, ClassVar, Final, Self, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Self
 
 from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir import build
@@ -29,12 +30,11 @@ _WORD: Final = 0xFFFFFFFF
 _ROUNDS: Final = 5
 """Groups of four rounds."""
 
-W = TypeVar("W", bound=Any)
-
 
 def threefry(key: tuple[int, int], counter: tuple[int, int]) -> tuple[int, int]:
     """One block of two words, from Python integers."""
-    return _mix(key, counter, (key[0] ^ key[1] ^ _PARITY) & _WORD, _rotated)
+    x, y = _mix(key, counter, key[0] ^ key[1] ^ _PARITY, _rotated)
+    return x & _WORD, y & _WORD
 
 
 def _rotated(word: int, by: int) -> int:
@@ -42,7 +42,7 @@ def _rotated(word: int, by: int) -> int:
     return (word << by | word >> (32 - by)) & _WORD
 
 
-def _mix(key: tuple[W, W], counter: tuple[W, W], parity: W, rotate: Any) -> tuple[W, W]:
+def _mix(key: tuple[Any, Any], counter: tuple[Any, Any], parity: Any, rotate: Callable[[Any, int], Any]) -> tuple[Any, Any]:
     """The rounds, for any words with + and ^ modulo 2**32."""
     keys = (*key, parity)
     x, y = counter[0] + keys[0], counter[1] + keys[1]
@@ -52,7 +52,7 @@ def _mix(key: tuple[W, W], counter: tuple[W, W], parity: W, rotate: Any) -> tupl
             y = rotate(y, by) ^ x
         x = x + keys[(group + 1) % 3]
         y = y + keys[(group + 2) % 3] + (group + 1)
-    return (x & _WORD, y & _WORD) if isinstance(x, int) else (x, y)
+    return x, y
 
 
 class _State:
@@ -108,7 +108,9 @@ class Random(Networks):
         return cls._words(cls._checked(shape, dtype), device)[0]._fraction(dtype)._grad(requires_grad)
 
     @classmethod
-    def uniform(cls, *shape: Any, low: Scalar = 0.0, high: Scalar = 1.0, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False) -> Self:
+    def uniform(
+        cls, *shape: Any, low: Scalar = 0.0, high: Scalar = 1.0, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False
+    ) -> Self:
         """Uniform in [low, high)."""
         bits = cls._words(cls._checked(shape, dtype), device)[0]
         return (bits._fraction() * (high - low) + low).cast(dtype)._grad(requires_grad)
@@ -121,7 +123,9 @@ class Random(Networks):
         return (radius * (second._fraction() * (2 * math.pi)).cos()).cast(dtype)._grad(requires_grad)
 
     @classmethod
-    def normal(cls, *shape: Any, mean: Scalar = 0.0, std: Scalar = 1.0, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False) -> Self:
+    def normal(
+        cls, *shape: Any, mean: Scalar = 0.0, std: Scalar = 1.0, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False
+    ) -> Self:
         """Normal with the given mean and deviation."""
         return (cls.randn(*shape, device=device) * std + mean).cast(dtype)._grad(requires_grad)
 
@@ -157,7 +161,7 @@ class Random(Networks):
     def _fans(cls, shape: tuple[Any, ...]) -> tuple[int, int]:
         """How many inputs an output has, and outputs an input."""
         sizes = [d for d in shapes.sizes(shape) if isinstance(d, int)]
-        if len(sizes) < 2:  # noqa: PLR2004 - a matrix
+        if len(sizes) < 2:
             raise ShapeError(f"an initialisation by fan needs a weight of at least 2 axes, not shape {show(tuple(sizes))}")
         field = math.prod(sizes[2:])
         return sizes[1] * field, sizes[0] * field

@@ -44,6 +44,8 @@ class Program:
     """Every ASSIGN node, and the slot of the buffer that it overwrites."""
     last: frozenset[UOp]
     """The ASSIGN nodes whose value a buffer holds at the end."""
+    constant: frozenset[UOp]
+    """The outputs that read no buffer: the same wherever they are computed."""
 
 
 def trace(outputs: Sequence[UOp]) -> Program:
@@ -51,16 +53,20 @@ def trace(outputs: Sequence[UOp]) -> Program:
     known: dict[UOp, UOp] = {}
     slots: dict[Buffer, int] = {}
     assigned: dict[UOp, int] = {}
+    reading: set[UOp] = set()
     for node in toposort(*outputs, enter=lambda u: storage.realised(u) is None):
         value = storage.realised(node)
         if value is not None:
             buffer = storage.buffer_of(storage.base(value))
             slot = slots.setdefault(buffer, len(slots))
             known[node] = build.reshape(build.param(slot, buffer.shape, buffer.dtype), shape(value))
+            reading.add(node)
         elif node.op is Ops.ASSIGN:
             target = node.src[0]
             assigned[node] = assigned[target] if target in assigned else known[target].arg[0]
-    return Program(build.sink(*substitute_all(outputs, known)), tuple(slots), tuple(outputs), assigned, _last(assigned))
+        if any(s in reading for s in node.src):
+            reading.add(node)
+    return Program(build.sink(*substitute_all(outputs, known)), tuple(slots), tuple(outputs), assigned, _last(assigned), frozenset(outputs) - reading)
 
 
 def _last(assigned: Mapping[UOp, int]) -> frozenset[UOp]:
@@ -139,7 +145,8 @@ def place(buffers: Sequence[Buffer], device: Device) -> None:
     """Put the values of every buffer on `device`."""
     for buffer in buffers:
         if buffer.device not in (None, device.name):
-            raise DeviceError(f"a tensor of shape {buffer.shape} is on {buffer.device}, and this computation runs on {device.name}: move it with .to({device.name!r})")
+            where = f"a tensor of shape {buffer.shape} is on {buffer.device}"
+            raise DeviceError(f"{where}, and this computation runs on {device.name}: move it with .to({device.name!r})")
     deferred = [(b, b.pending) for b in buffers if isinstance(b.pending, UOp)]
     while deferred:  # equal graphs one after the other: each buffer has memory of its own
         batch = {graph: buffer for buffer, graph in reversed(deferred)}
@@ -152,35 +159,37 @@ def place(buffers: Sequence[Buffer], device: Device) -> None:
         buffer.place(device)
 
 
-def realize(outputs: Sequence[UOp], name: str | None = None) -> None:
-    """Compute graphs together, in one plan; `storage.realised` then gives for each the node of the buffer that holds its values."""
+def realize(outputs: Sequence[UOp], name: str | None = None) -> list[UOp]:
+    """Compute graphs together, in one plan, and return for each the node of the buffer (perhaps reshaped) that holds its values."""
     wanted = [u for u in dict.fromkeys(outputs) if storage.realised(u) is None and 0 not in sizes(u)]
     program = trace(wanted)
     device = open_device(next((n for n in (name, *(b.device for b in program.buffers)) if n), None))
+    found: dict[UOp, UOp] = {}
     if wanted:
         run = Executable(program, device)
         run.run()
-        _settle(run)
-    place([_holder(u) for u in outputs], device)
+        found = _settle(run)
+    values = [found.get(u) or storage.realised(u) or _empty(u) for u in outputs]
+    place([storage.buffer_of(storage.base(v)) for v in values], device)
+    return values
 
 
-def _settle(run: Executable) -> None:
-    """Remember where a run has left its outputs."""
+def _settle(run: Executable) -> dict[UOp, UOp]:
+    """Where a run has left its outputs; those that read buffers are remembered, so that later graphs do not compute them again."""
+    program, found = run.program, dict[UOp, UOp]()
     fresh: dict[int, Buffer] = {}
-    for node, at in zip(run.program.outputs, run.plan.outputs, strict=True):
+    for node, at in zip(program.outputs, run.plan.outputs, strict=True):
         if at < run.inputs:
-            buffer = run.program.buffers[at]
+            buffer = program.buffers[at]
         else:
             buffer = fresh.setdefault(at, Buffer(sizes(node), node.dtype))
             buffer.adopt(run.storage(at), run.device.name)
-        if node not in run.program.assigns:
-            storage.mark_realised(node, build.reshape(buffer.uop, shape(node)))
+        found[node] = build.reshape(buffer.uop, shape(node))
+        if node not in program.assigns and node not in program.constant:
+            storage.mark_realised(node, found[node])
+    return found
 
 
-def _holder(node: UOp) -> Buffer:
-    """The buffer of a realised graph; an empty one needs no computation."""
-    if storage.realised(node) is None:
-        storage.mark_realised(node, Buffer(sizes(node), node.dtype, pending=b"").uop)
-    value = storage.realised(node)
-    assert value is not None, "every other graph has been computed"
-    return storage.buffer_of(storage.base(value))
+def _empty(node: UOp) -> UOp:
+    """The buffer of a graph without elements, which needs no computation."""
+    return Buffer(sizes(node), node.dtype, pending=b"").uop

@@ -136,11 +136,11 @@ class Reduce(Create):
 
     def any(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """True where an element over the axes is not 0."""
-        return self.bool().sum(axis, keepdim) != 0
+        return self.bool().sum(axis, keepdim).ne(0)
 
     def all(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """True where no element over the axes is 0."""
-        return self.logical_not().sum(axis, keepdim) == 0
+        return self.logical_not().sum(axis, keepdim).eq(0)
 
     # Normalised exponentials.
 

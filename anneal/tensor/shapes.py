@@ -65,7 +65,7 @@ def axes(value: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
     """Axes to work on, sorted: all of them for None."""
     if value is None:
         return tuple(range(rank))
-    chosen = tuple(axis(v, rank) for v in (value if isinstance(value, list | tuple) else (value,)))  # type: ignore[arg-type]
+    chosen = tuple(axis(v, rank) for v in (value if isinstance(value, list | tuple) else (value,)))
     if len(set(chosen)) < len(chosen):
         raise ShapeError(f"an axis is named twice in {value}")
     return tuple(sorted(chosen))

@@ -43,6 +43,6 @@ class Tensor(Random):
 origin.trace_methods(Tensor)
 
 
-def compile(*tensors: Tensor, target: Target) -> Plan:  # noqa: A001 - the verb of this package
+def compile(*tensors: Tensor, target: Target) -> Plan:
     """Compile tensors together into a plan for `target`; needs no device and computes nothing."""
     return realize.compile_program(realize.trace([t.uop for t in tensors]), target)

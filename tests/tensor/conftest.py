@@ -45,9 +45,7 @@ class Interpreter:
     def execute(self, plan: Plan, storages: Sequence[Memory], symbols: Mapping[str, int] | None = None) -> None:
         self.runs += 1
         program: Program = plan.stats["program"]
-        params = [
-            build_param(slot, b) for slot, b in enumerate(b for b in plan.buffers if b.role == "input")
-        ]
+        params = [build_param(slot, b) for slot, b in enumerate(b for b in plan.buffers if b.role == "input")]
         values = {p: host.decode(s, p.dtype, count(p)) for p, s in zip(params, storages, strict=False)}
         nodes = [*program.sink.src, *plan.stats["assigns"]]
         found = evaluate(nodes, values)
@@ -70,24 +68,24 @@ def count(node: UOp) -> int:
     return total
 
 
+def _target(node: UOp) -> int:
+    """The slot of the parameter that a node is, or overwrites."""
+    while node.op is not Ops.PARAM:
+        node = node.src[0]
+    slot: int = node.arg[0]
+    return slot
+
+
 def interpreted_plan(program: Program, target: Target) -> Plan:
     """A plan with buffers and no kernels, which only the interpreter can run."""
     from anneal.ir.graph import toposort
 
     buffers = [PlanBuffer("input", b.dtype.name, b.shape, b.nbytes) for b in program.buffers]
-    last: dict[int, UOp] = {}
-    for node in toposort(program.sink):
-        if node.op is Ops.ASSIGN:
-            base = node
-            while base.op is not Ops.PARAM:
-                base = base.src[0]
-            last[base.arg[0]] = node
+    last = {_target(node): node for node in toposort(program.sink) if node.op is Ops.ASSIGN}
     outputs = []
     for node in program.sink.src:
         if node.op in (Ops.PARAM, Ops.ASSIGN):
-            while node.op is not Ops.PARAM:
-                node = node.src[0]
-            outputs.append(node.arg[0])
+            outputs.append(_target(node))
             continue
         outputs.append(len(buffers))
         buffers.append(PlanBuffer("output", node.dtype.name, realize.sizes(node), host.nbytes(realize.sizes(node), node.dtype)))

@@ -92,7 +92,11 @@ def test_conv2d_kernel_shapes(device: Any) -> None:
 
 
 POOLS: list[tuple[int | tuple[int, int], dict[str, Any]]] = [
-    (2, {}), (3, {"stride": 2, "padding": 1}), ((2, 3), {"stride": 1}), (3, {"stride": 1, "padding": 1}), (2, {"stride": 3}),
+    (2, {}),
+    (3, {"stride": 2, "padding": 1}),
+    ((2, 3), {"stride": 1}),
+    (3, {"stride": 1, "padding": 1}),
+    (2, {"stride": 3}),
 ]
 
 

@@ -141,11 +141,23 @@ def test_assign_to_a_computed_tensor(device: Any) -> None:
     assert x.tolist() == [2, 3]
 
 
-def test_others_that_are_the_same_buffer_follow(device: Any) -> None:
+def test_tensors_of_one_buffer_are_assigned_apart(device: Any) -> None:
     x = Tensor([1.0]).realize()
-    alias = Tensor(x)
+    copy = Tensor(x)
+    a, b = x + 1, x + 1
+    Tensor.realize(a, b)
+    c = x + 1
+    c.assign(c * 10).realize()
+    b.assign(b * 100)
     x.assign(x + 1).realize()
-    assert alias.tolist() == [2]
+    assert [t.tolist() for t in (x, copy, a, b, c)] == [[2], [1], [2], [200], [20]]
+
+
+def test_constants_are_not_remembered(interp: Any) -> None:
+    one = (Tensor.ones(3) * 2).realize()
+    program = realize.trace([(Tensor.ones(3) * 2 + 1).uop])
+    assert program.buffers == ()
+    assert one.tolist() == [2, 2, 2]
 
 
 def test_wrong_assigns() -> None:
@@ -358,7 +370,8 @@ def test_running_a_program_again(device: Any) -> None:
 
 def test_nodes_know_the_users_line() -> None:
     x = Tensor([1.0])
-    y = x.softmax(); line = sys._getframe().f_lineno  # noqa: E702, SLF001 - one line
+    y = x.softmax()
+    line = sys._getframe().f_lineno - 1
     assert {u.origin for u in toposort(y.uop) if u.op is not Ops.BUFFER} >= {(__file__, line)}
     assert ARENA.origin is None
 

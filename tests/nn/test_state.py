@@ -1,0 +1,113 @@
+"""State of models: names, saving, loading, and that nothing is half done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anneal import CheckpointError, Tensor, dtypes, nn
+from anneal.formats import safetensors
+from anneal.formats.safetensors import Entry
+
+
+class Model:
+    def __init__(self) -> None:
+        self.first = nn.Linear(2, 3)
+        self.blocks = [nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)]
+        self.named = {"head": nn.Linear(3, 1)}
+        self.scale = Tensor.ones(1)
+        self.name = "model"
+        self.again = self.first
+
+
+def test_names() -> None:
+    model = Model()
+    names = ["first.weight", "first.bias", "blocks.0.weight", "blocks.1.weight", "named.head.weight", "named.head.bias", "scale"]
+    assert list(nn.state.get_state_dict(model)) == names
+    assert list(nn.state.get_state_dict(model.first, "x")) == ["x.weight", "x.bias"]
+    assert nn.state.get_parameters(model) == [nn.state.get_state_dict(model)[n] for n in names[:-1]] or len(nn.state.get_parameters(model)) == 6
+
+
+def test_a_ring_of_objects_ends() -> None:
+    model = Model()
+    model.blocks.append(model)  # type: ignore[arg-type]
+    assert len(nn.state.get_state_dict(model)) == 7
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    tensors = {
+        "f32": Tensor([[1.5, -2.0]]),
+        "f16": Tensor([1.0, 2.0, 0.5], dtype=dtypes.float16),
+        "bf16": Tensor([1.0, -1.0, 0.5, 2.0], dtype=dtypes.bfloat16),
+        "i32": Tensor([-(2**31), 5]),
+        "u32": Tensor([2**32 - 1], dtype=dtypes.uint32),
+        "bool": Tensor([True, False, True]),
+        "computed": Tensor([1.0]) + 1,
+        "number": Tensor(3.0),
+        "empty": Tensor([]),
+    }
+    path = tmp_path / "state.safetensors"
+    nn.state.safe_save(tensors, path, {"step": "7"})
+    loaded = nn.state.safe_load(path)
+    assert set(loaded) == set(tensors)
+    for name, tensor in tensors.items():
+        assert (loaded[name].shape, loaded[name].dtype, loaded[name].tolist()) == (tensor.shape, tensor.dtype, tensor.tolist()), name
+    assert nn.state.safe_load_metadata(path) == {"step": "7"}
+    assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_other_types_are_widened(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    safetensors.write(
+        path,
+        {
+            "i16": Entry("I16", (3,), np.array([-32768, 0, 32767], np.int16).tobytes()),
+            "i64": Entry("I64", (2,), np.array([-5, 2**31 - 1], np.int64).tobytes()),
+            "u8": Entry("U8", (2,), bytes([0, 255])),
+            "f64": Entry("F64", (1,), np.array([0.5]).tobytes()),
+        },
+    )
+    loaded = nn.state.safe_load(path)
+    assert [loaded[n].tolist() for n in ("i16", "i64", "u8", "f64")] == [[-32768, 0, 32767], [-5, 2**31 - 1], [0, 255], [0.5]]
+    safetensors.write(path, {"big": Entry("I64", (1,), np.array([2**40], np.int64).tobytes())})
+    with pytest.raises(CheckpointError, match="big holds 1099511627776, which does not fit int32"):
+        nn.state.safe_load(path)
+
+
+def test_loading_into_a_model(tmp_path: Path) -> None:
+    Tensor.manual_seed(1)
+    model, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    x = Tensor.ones(1, 2)
+    assert model(x).tolist() != other(x).tolist()
+    nn.state.safe_save(nn.state.get_state_dict(model), tmp_path / "m")
+    nn.state.load_state_dict(other, nn.state.safe_load(tmp_path / "m"))
+    assert model(x).tolist() == other(x).tolist()
+    assert other.weight.requires_grad
+
+
+def test_a_state_that_does_not_fit_changes_nothing() -> None:
+    model = nn.Linear(2, 3)
+    before = model.weight.tolist()
+    good = {"weight": Tensor.ones(3, 2), "bias": Tensor.ones(3)}
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"weight": good["weight"]}, "it lacks bias"),
+        ({**good, "more": Tensor.ones(1)}, "it has beside them more"),
+        ({**good, "bias": Tensor.ones(4)}, r"bias is float32 \(3,\) in the model and float32 \(4,\) in the state"),
+        ({**good, "bias": Tensor.ones(3, dtype=dtypes.int32)}, "int32"),
+    ]
+    for state, words in cases:
+        with pytest.raises(CheckpointError, match=words):
+            nn.state.load_state_dict(model, state)
+        assert model.weight.tolist() == before
+    nn.state.load_state_dict(model, {"weight": good["weight"], "more": Tensor.ones(1)}, strict=False)
+    assert model.weight.tolist() == [[1, 1]] * 3
+
+
+def test_errors_of_files(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot read"):
+        nn.state.safe_load(tmp_path / "absent")
+    with pytest.raises(CheckpointError, match="cannot write"):
+        nn.state.safe_save({"x": Tensor([1.0])}, tmp_path / "no" / "such" / "folder")
