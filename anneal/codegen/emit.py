@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from anneal.codegen.expand import const_index
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType, dtypes
-from anneal.ir.graph import substitute_all, toposort
+from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import ARENA, UOp
-from anneal.schedule.indexing import ZERO, free_ranges, scalars, span
+from anneal.schedule.indexing import ZERO, free_ranges, replace_ranges, scalars, span
 from anneal.schedule.kernels import identity
 
 
@@ -41,7 +41,7 @@ class Emitter:
 
     def known(self, u: UOp) -> UOp | None:
         """The emitted value of a node, if a scope that is open has it."""
-        if u.op in (Ops.CONST, Ops.PARAM):
+        if u.op in (Ops.CONST, Ops.PARAM, Ops.LOCAL):
             return u
         for scope in reversed(self.scopes):
             if u in scope:
@@ -76,6 +76,12 @@ class Emitter:
         if scope:
             self.scopes.pop()
         self.op(Ops.ENDIF, dtypes.bool, (self.conditions.pop(),))
+
+    def store(self, stores: Sequence[UOp]) -> None:
+        """Emit stores, the values of all before the first; gates are the caller's."""
+        values = [self.values(s.src[1 : 3 if s.op is Ops.STORE else None]) for s in stores]
+        for store, value in zip(stores, values, strict=True):
+            self.op(store.op, store.dtype, (store.src[0], *value))
 
     # Values.
 
@@ -167,7 +173,7 @@ class Emitter:
         """Ranges that no open loop has, and the values in terms of them."""
         first = 1 + max(r.arg[1] for scope in self.scopes for r in (*scope, *bound) if r.op is Ops.RANGE)
         fresh = {r: ARENA.intern(Ops.RANGE, r.dtype, r.src, (r.arg[0], first + i)) for i, r in enumerate(bound)}
-        return tuple(fresh.values()), substitute_all(values, fresh)
+        return tuple(fresh.values()), replace_ranges(values, fresh)
 
     def _combined(self, register: UOp, node: UOp) -> UOp:
         """The combination of a register over the lanes, by halving in workgroup memory."""
@@ -208,5 +214,5 @@ def in_terms_of(flat: UOp, ranges: Sequence[UOp], values: Sequence[UOp]) -> list
         below *= n
     if not table or not values:
         return list(values)
-    replaced = substitute_all(values, table)
+    replaced = replace_ranges(values, table)
     return list(scalars((ARENA.intern(Ops.SINK, dtypes.bool, tuple(replaced)),))[0].src)

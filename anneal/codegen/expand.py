@@ -14,7 +14,7 @@ from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
 from anneal.ir.dtype import dtypes
-from anneal.schedule.indexing import free_ranges, scalars
+from anneal.schedule.indexing import free_ranges, replace_ranges, scalars
 
 WIDTH: Final = 4
 
@@ -39,7 +39,7 @@ def expand(sink: UOp, shape: Shape) -> tuple[list[tuple[UOp, ...]], tuple[UOp, .
         table = {r: shrunk(r, n) * n + o for (r, n), o in zip(shape.upcast, offsets, strict=True)}
         kept = [s for s in sink.src if all(o == 0 or r in free_ranges(s) for r, o in zip(axes, offsets, strict=True))]
         sizes.append(len(kept))
-        stores += substitute_all(kept, table)
+        stores += replace_ranges(kept, table)
     done = scalars((ARENA.intern(Ops.SINK, dtypes.bool, tuple(stores)),))[0].src
     groups: list[tuple[UOp, ...]] = []
     start = 0
@@ -62,7 +62,7 @@ def _unroll(sink: UOp, factors: Mapping[UOp, int]) -> UOp:
             n = factors[hit]
             small = shrunk(hit, n)
             whole = small.src[0].arg == 1
-            values = [substitute_all((new.src[0],), {hit: const_index(o) if whole else small * n + o})[0] for o in range(n)]
+            values = [replace_ranges((new.src[0],), {hit: const_index(o) if whole else small * n + o})[0] for o in range(n)]
             total = values[0]
             for value in values[1:]:
                 total = ARENA.intern(node.arg, node.dtype, (total, value))
@@ -80,7 +80,7 @@ def vectorize(groups: Sequence[Sequence[UOp]]) -> tuple[list[list[UOp]], frozens
     stores = [s for group in groups for s in group]
     accesses: dict[UOp, list[UOp]] = {}
     for u in (*toposort(*stores),):
-        if u.op in (Ops.LOAD, Ops.STORE):
+        if u.op in (Ops.LOAD, Ops.STORE) and u.src[0].op is Ops.PARAM:
             accesses.setdefault(u.src[0], []).append(u)
     loads: dict[UOp, UOp] = {}
     runs: list[list[UOp]] = []

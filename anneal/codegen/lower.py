@@ -6,13 +6,13 @@ conditions that they need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from anneal.codegen.emit import Emitter, in_terms_of
 from anneal.codegen.expand import const_index, expand, vectorize
 from anneal.codegen.opts import Shape
+from anneal.codegen.program import Program
 from anneal.codegen.target import Target
 from anneal.errors import CompileError
 from anneal.ir.dtype import dtypes
@@ -23,19 +23,6 @@ from anneal.schedule.indexing import ZERO, free_ranges, span
 
 GROUP: Final = 64
 """Threads of a workgroup whose threads do not work together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A kernel as instructions."""
-
-    instructions: tuple[UOp, ...]
-    workgroups: tuple[int, int, int]
-    workgroup_size: tuple[int, int, int]
-    names: Mapping[UOp, str]
-    """Names for values that a reader knows: coordinates."""
-    vectors: frozenset[UOp]
-    """PARAMs that are accessed four elements at a time."""
 
 
 def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) -> Program:
@@ -130,9 +117,7 @@ def _under(emitter: Emitter, stores: Sequence[UOp], loops: tuple[UOp, ...], cond
         for i, r in enumerate(flattened):
             emitter.invariants_of([v for s in stores for v in s.src[1:]], flattened[i:])
             opened.append(emitter.open_loop(r, shared=shared))
-    values = [emitter.values(s.src[1 : 3 if s.op is Ops.STORE else None]) for s in stores]
-    for store, value in zip(stores, values, strict=True):
-        emitter.op(store.op, store.dtype, (store.src[0], *value))
+    emitter.store(stores)
     for loop in reversed(opened):
         emitter.close_loop(loop)
     for _ in conditions:

@@ -35,6 +35,8 @@ class Target:
     """Workgroups of one dispatch along one dimension."""
     binding_bytes: int = 128 << 20
     """Bytes of one storage binding."""
+    local_memory: bool = True
+    """True where workgroup memory is faster than the caches; software adapters say False."""
     float16: bool = False
     """True where `shader-f16` is offered."""
 

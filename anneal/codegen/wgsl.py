@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from anneal.analysis.bounds import lo
-from anneal.codegen.lower import Program
+from anneal.codegen.program import Program
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType, Scalar, dtypes
 from anneal.ir.ops import Op, Ops
@@ -171,12 +171,13 @@ class _Writer:
                 raise CompileError(f"{u.op.name} cannot be written as WGSL")
 
     def special_value(self, u: UOp) -> None:
+        """Coordinates: the place in the workgroup under a name, the workgroup's own where it is used."""
         kind, axis = u.arg[0].split(".")
-        name = {"wid": "group", "lid": "local"}[kind]
-        self.value(u, f"i32({name}.{axis})", 2 if kind == "lid" else 1)
-        if kind == "lid" and u not in self.program.names:
-            self.lines[-1] = self.lines[-1].replace(self.text[u], "lane", 1)
-            self.text[u] = "lane"
+        if kind == "wid":
+            self.value(u, f"i32(group.{axis})", 1)
+            return
+        self.text[u] = "lane" if self.program.workgroup_size[1] == 1 else f"lane_{axis}"
+        self.line(f"let {self.text[u]} = i32(local.{axis});")
 
     def load(self, u: UOp) -> str:
         memory, index = self.of(u.src[0]), self.of(u.src[1])

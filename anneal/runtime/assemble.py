@@ -7,7 +7,7 @@ from typing import Final
 
 from anneal.analysis.bounds import hi
 from anneal.codegen.bind import Bound
-from anneal.codegen.lower import Program
+from anneal.codegen.program import Program
 from anneal.codegen.target import UNIT, Target
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType

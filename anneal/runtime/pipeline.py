@@ -15,9 +15,11 @@ from typing import Final
 
 from anneal import rules
 from anneal.codegen.bind import Bound, bind
-from anneal.codegen.lower import Program, lower
+from anneal.codegen.lower import lower
 from anneal.codegen.opts import choose
+from anneal.codegen.program import Program
 from anneal.codegen.target import Target
+from anneal.codegen.tiles import lower_tiled, tiling_for
 from anneal.codegen.wgsl import render
 from anneal.errors import CompileError
 from anneal.ir import build
@@ -86,8 +88,13 @@ def _lower(work: Compilation) -> None:
         work.bound.append(bound)
         key = bound.sink, body.outer, notes(body)
         if key not in done:
-            done[key] = lower(bound.sink, choose(bound.sink, body.outer, work.target), work.target, key[2])
+            done[key] = _instructions(bound.sink, body.outer, work.target, key[2])
         work.programs.append(done[key])
+
+
+def _instructions(sink: UOp, outer: frozenset[UOp] | None, target: Target, lines: tuple[str, ...]) -> Program:
+    tiling = tiling_for(sink, target) if outer is None else None
+    return lower(sink, choose(sink, outer, target), target, lines) if tiling is None else lower_tiled(sink, tiling, lines)
 
 
 def _write(work: Compilation) -> None:

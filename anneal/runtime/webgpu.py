@@ -119,8 +119,8 @@ class WebGPUDevice:
         """True leaves out the bounds and loop checks that the library adds to shaders: faster, for plans of this compiler only."""
         wgpu, adapter, self._device = _open()
         self._wgpu = wgpu
-        self.target = _target(self._device.limits, self._device.features)
         info = adapter.info
+        self.target = _target(self._device.limits, self._device.features, software=info["adapter_type"] == "CPU")
         self.description = f"{info['device']} ({info['backend_type']}, {info['description'] or info['vendor']})"
         self._native = Native(wgpu, wgpu.backends.wgpu_native, self._device, self.description)
         self._largest: int = self._device.limits["max-buffer-size"]
@@ -371,7 +371,7 @@ def _runtime_folder() -> Iterator[None]:
         del os.environ["XDG_RUNTIME_DIR"]
 
 
-def _target(limits: Mapping[str, int], features: Sequence[str]) -> Target:
+def _target(limits: Mapping[str, int], features: Sequence[str], *, software: bool) -> Target:
     return Target(
         storage_buffers=min(limits["max-storage-buffers-per-shader-stage"], limits["max-bindings-per-bind-group"]),
         workgroup_bytes=limits["max-compute-workgroup-storage-size"],
@@ -380,5 +380,6 @@ def _target(limits: Mapping[str, int], features: Sequence[str]) -> Target:
         workgroup_z=limits["max-compute-workgroup-size-z"],
         workgroups=limits["max-compute-workgroups-per-dimension"],
         binding_bytes=min(limits["max-storage-buffer-binding-size"], limits["max-buffer-size"]) // 4 * 4,
+        local_memory=not software,
         float16="shader-f16" in features,
     )
