@@ -329,6 +329,8 @@ def operands(node: UOp, context: Context) -> list[tuple[UOp, Context, frozenset[
     if node.op.elementwise:
         return [(s, context if shape(s) else Context((), context.gate), none) for s in dict.fromkeys(node.src)]
     match node.op:
+        case _ if not node.src:
+            return []
         case Ops.CONTIGUOUS | Ops.DETACH:
             return [(node.src[0], context, none)]
         case Ops.ASSIGN:

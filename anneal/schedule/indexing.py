@@ -12,13 +12,14 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from anneal import rules
 from anneal.analysis.bounds import hi, lo
 from anneal.errors import CompileError
 from anneal.ir.dtype import dtypes
+from anneal.ir.graph import replace_sources
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Dim, Shape, as_uop, product, shape
 from anneal.ir.uop import ARENA, UOp, is_const
@@ -73,6 +74,27 @@ def free_ranges(root: UOp) -> frozenset[UOp]:
         if node._ranges is None:
             node._ranges = _ranges_of(node)  # type: ignore[misc]
     return root._ranges  # type: ignore[return-value]
+
+
+def replace_ranges(roots: Iterable[UOp], table: Mapping[UOp, UOp]) -> list[UOp]:
+    """Each root with free ranges replaced; a reduction keeps those that it binds, even where the same range is free outside of it."""
+    made: dict[tuple[UOp, frozenset[UOp]], UOp] = {}
+    wanted = [(u, free_ranges(u).intersection(table)) for u in roots]
+    stack = list(reversed(wanted))
+    while stack:
+        node, ranges = task = stack[-1]
+        if task in made or not ranges or node.op is Ops.RANGE:
+            made[task] = table[node] if node in ranges else node
+            stack.pop()
+            continue
+        inner = ranges.difference(node.src[1:]) if node.op is Ops.REDUCE else ranges
+        parts = [(s, free_ranges(s) & inner) for s in node.src]
+        if missing := [p for p in parts if p not in made]:
+            stack.extend(reversed(missing))
+            continue
+        made[task] = replace_sources(node, tuple(made[p] for p in parts))
+        stack.pop()
+    return [made[task] for task in wanted]
 
 
 _NONE: frozenset[UOp] = frozenset()
