@@ -14,6 +14,11 @@ from anneal import ShapeError, Tensor, UsageError, nn
 RNG = np.random.default_rng(2)
 
 
+@pytest.fixture(autouse=True)
+def _reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+
+
 def load(ours: Any, theirs: torch.nn.Module) -> None:
     """PyTorch's parameters in our layer: the names are the same."""
     state = {k: Tensor(v.numpy()) for k, v in theirs.state_dict().items() if k != "num_batches_tracked"}
@@ -46,6 +51,8 @@ def test_embedding() -> None:
     np.testing.assert_array_equal(found.numpy(), theirs(torch.tensor(index)).detach().numpy())
     found.sum().backward()
     theirs(torch.tensor(index)).sum().backward()
+    assert ours.weight.grad is not None
+    assert theirs.weight.grad is not None
     np.testing.assert_array_equal(ours.weight.grad.numpy(), theirs.weight.grad.numpy())
 
 

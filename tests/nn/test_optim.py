@@ -31,6 +31,11 @@ CASES: dict[str, tuple[Callable[..., nn.optim.Optimizer], Callable[..., torch.op
 }
 
 
+@pytest.fixture(autouse=True)
+def _reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_steps(name: str) -> None:
     ours, theirs, options = CASES[name]
@@ -140,14 +145,15 @@ def test_a_small_network_learns_in_one_program() -> None:
 
 def test_wrong_optimisers() -> None:
     p = Tensor([1.0], requires_grad=True)
-    for act, words in [
+    refused: list[tuple[Callable[[], object], str]] = [
         (lambda: nn.optim.SGD([]), "at least one parameter"),
         (lambda: nn.optim.SGD([Tensor([1.0])]), "requires_grad=True"),
         (lambda: nn.optim.SGD([p], lr=-1.0), "not negative"),
         (lambda: nn.optim.SGD([p], nesterov=True), "momentum"),
         (lambda: nn.optim.Adam([p], betas=(0.9, 1.0)), "betas"),
         (lambda: nn.optim.SGD([p]).step(), "call backward"),
-    ]:
+    ]
+    for act, words in refused:
         with pytest.raises(UsageError, match=words):
             act()
     assert issubclass(UsageError, anneal.AnnealError)

@@ -13,6 +13,11 @@ from anneal.formats import safetensors
 from anneal.formats.safetensors import Entry
 
 
+@pytest.fixture(autouse=True)
+def _reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+
+
 class Model:
     def __init__(self) -> None:
         self.first = nn.Linear(2, 3)

@@ -17,12 +17,6 @@ from anneal.tensor import host, realize
 from anneal.tensor.realize import Program
 
 
-class Memory(bytearray):
-    """Storage of the interpreting device."""
-
-    __hash__ = object.__hash__
-
-
 class Interpreter:
     """A device that evaluates the graph itself: independent of scheduler, code generator and NumPy."""
 
@@ -33,20 +27,20 @@ class Interpreter:
     def __init__(self) -> None:
         self.runs = 0
 
-    def allocate(self, nbytes: int) -> Memory:
-        return Memory(nbytes)
+    def allocate(self, nbytes: int) -> bytearray:
+        return bytearray(nbytes)
 
-    def write(self, storage: Memory, data: bytes) -> None:
+    def write(self, storage: bytearray, data: bytes) -> None:
         storage[: len(data)] = data
 
-    def read(self, storage: Memory, nbytes: int) -> bytes:
+    def read(self, storage: bytearray, nbytes: int) -> bytes:
         return bytes(storage[:nbytes])
 
-    def execute(self, plan: Plan, storages: Sequence[Memory], symbols: Mapping[str, int] | None = None) -> None:
+    def execute(self, plan: Plan, storages: Sequence[bytearray], symbols: Mapping[str, int] | None = None) -> None:
         self.runs += 1
         program: Program = plan.stats["program"]
         params = [build_param(slot, b) for slot, b in enumerate(b for b in plan.buffers if b.role == "input")]
-        values = {p: host.decode(s, p.dtype, count(p)) for p, s in zip(params, storages, strict=False)}
+        values = {p: host.decode(bytes(s), p.dtype, count(p)) for p, s in zip(params, storages, strict=False)}
         nodes = [*program.sink.src, *plan.stats["assigns"]]
         found = evaluate(nodes, values)
         targets = [*(storages[at] for at in plan.outputs), *(storages[at] for at in plan.assigned)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_dtypes_of_constants() -> None:
 
 
 def test_constants_that_cannot_be() -> None:
-    for act, error, words in [
+    refused: list[tuple[Callable[[], object], type[Exception], str]] = [
         (lambda: Tensor.zeros(2, -1), ShapeError, "sizes start at 0"),
         (lambda: Tensor.arange(0, 5, 0), ShapeError, "in steps of 0"),
         (lambda: Tensor.arange(3_000_000_000, 3_000_000_002), DTypeError, "does not fit int32"),
@@ -144,6 +145,7 @@ def test_constants_that_cannot_be() -> None:
         (lambda: Tensor.zeros(2, dtype=dtypes.float64), DTypeError, "float64 cannot be stored"),
         (lambda: Tensor([1.0]).one_hot(2), DTypeError, "needs integers"),
         (lambda: Tensor([1.0]).tril(), ShapeError, "needs a matrix"),
-    ]:
+    ]
+    for act, error, words in refused:
         with pytest.raises(error, match=words):
             act()

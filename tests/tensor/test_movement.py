@@ -159,7 +159,7 @@ def test_wrong_indices() -> None:
 
 def test_wrong_moves() -> None:
     x = Tensor(A)
-    for act, words in [
+    refused: list[tuple[Callable[[], object], str]] = [
         (lambda: x.reshape(5, -1), "24 is not a multiple of 5"),
         (lambda: x.reshape(-1, -1), "only one size may be -1"),
         (lambda: x.reshape(4, 5), r"did you mean \(6, 4\)|did you mean"),
@@ -174,14 +174,16 @@ def test_wrong_moves() -> None:
         (lambda: x.split([1, 2], 0), "add up to 3"),
         (lambda: x.T, "for matrices"),
         (lambda: x.sum((0, 0)), "twice"),
-    ]:
+    ]
+    for act, words in refused:
         with pytest.raises(ShapeError, match=words):
             act()
 
 
 def test_setting_elements(device: Any) -> None:
     x, a = Tensor(A.copy()), A.copy()
-    for key, value in [((0, 1), 5.0), ((slice(None), slice(1, 3), -1), [1.0, 2.0]), ((1, ..., slice(0, 2)), 7), (slice(0, 0), 1.0)]:
+    changes: list[tuple[Any, Any]] = [((0, 1), 5.0), ((slice(None), slice(1, 3), -1), [1.0, 2.0]), ((1, ..., slice(0, 2)), 7), (slice(0, 0), 1.0)]
+    for key, value in changes:
         x[key] = value
         a[key] = value
     np.testing.assert_array_equal(x.numpy(), a)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,7 @@ def test_dropout(device: Any) -> None:
 
 def test_wrong_networks() -> None:
     x = Tensor.zeros(2, 3, 4, 4)
-    for act, error, words in [
+    refused: list[tuple[Callable[[], object], type[Exception], str]] = [
         (lambda: Tensor.zeros(2, 3) @ Tensor.zeros(4, 5), ShapeError, r"3 columns meet 4 rows"),
         (lambda: Tensor(1.0) @ Tensor.zeros(4, 5), ShapeError, "at least one axis"),
         (lambda: x.conv2d(Tensor.zeros(2, 2, 3, 3)), ShapeError, "does not fit input"),
@@ -192,6 +193,7 @@ def test_wrong_networks() -> None:
         (lambda: Tensor.zeros(2, 3).cross_entropy(Tensor([1, 2, 0])), ShapeError, "class numbers"),
         (lambda: Tensor.zeros(2, 3).cross_entropy(Tensor([1, 2]), "most"), UsageError, "reduction is"),
         (lambda: Tensor.zeros(2).dropout(2), UsageError, "from 0 to 1"),
-    ]:
+    ]
+    for act, error, words in refused:
         with pytest.raises(error, match=words):
             act()
