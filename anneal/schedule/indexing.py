@@ -83,8 +83,9 @@ def replace_ranges(roots: Iterable[UOp], table: Mapping[UOp, UOp]) -> list[UOp]:
     stack = list(reversed(wanted))
     while stack:
         node, ranges = task = stack[-1]
-        if task in made or not ranges or node.op is Ops.RANGE:
+        if not ranges or node.op is Ops.RANGE:
             made[task] = table[node] if node in ranges else node
+        if task in made:
             stack.pop()
             continue
         inner = ranges.difference(node.src[1:]) if node.op is Ops.REDUCE else ranges
