@@ -33,6 +33,7 @@ from anneal.rewrite.session import Session
 from anneal.rewrite.trace import Trace
 from anneal.runtime.assemble import assemble, notes
 from anneal.runtime.plan import Plan
+from anneal.schedule.assigns import single_assigns
 from anneal.schedule.schedule import Schedule, schedule
 
 
@@ -134,8 +135,7 @@ def compile_graph(sink: UOp, target: Target, trace: Trace | None = None) -> Plan
 def _run(sink: UOp, target: Target, counted: Session) -> Plan:
     graph = toposort(sink)
     inputs = sorted((u for u in graph if u.op is Ops.PARAM), key=lambda u: u.arg[0])
-    effects = [u for u in graph if u.op is Ops.ASSIGN and u not in sink.src]
-    work = Compilation(build.sink(*sink.src, *effects), target, tuple(inputs))
+    work = Compilation(single_assigns(sink), target, tuple(inputs))
     for stage in STAGES:
         counted.stage = stage.name
         start = time.perf_counter()

@@ -12,32 +12,28 @@ from collections.abc import Callable, Sequence
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
+from anneal.schedule.indexing import free_ranges
 from anneal.schedule.kernels import Body, memory_of
-
-
-def assigned(root: UOp) -> UOp:
-    """The PARAM that an assign writes, through earlier assigns to it."""
-    while root.op is Ops.ASSIGN:
-        root = root.src[0]
-    return root
 
 
 def physical_of(buffers: dict[UOp, UOp]) -> Callable[[UOp], UOp]:
     """A function from the BUFFER of an assign to the PARAM it overwrites; other memory is itself."""
-    table = {memory: assigned(root) for root, memory in buffers.items() if root.op is Ops.ASSIGN}
+    table = {memory: root.src[0] for root, memory in buffers.items() if root.op is Ops.ASSIGN}
     return lambda memory: table.get(memory, memory)
 
 
 def hazards(bodies: Sequence[Body], physical: Callable[[UOp], UOp]) -> list[UOp]:
-    """Assigns in kernels that read what they overwrite at another element than the one written."""
+    """Assigns in kernels where one invocation may overwrite what another one still reads."""
     found = []
     for body in bodies:
+        ranges = frozenset[UOp]().union(*(free_ranges(s) for s in body.sink.src))
         for root, store in zip(body.roots, body.sink.src, strict=True):
             target = physical(store.src[0])
             if root.op is not Ops.ASSIGN:
                 continue
             own = [u for u in toposort(body.sink) if u.op is Ops.LOAD and physical(u.src[0]) is target]
-            if any(u.src[1] is not store.src[1] or len(u.src) > 2 for u in own) or (own and body.outer is not None):
+            alone = body.outer is None and free_ranges(store) == ranges
+            if any(u.src[1] is not store.src[1] or len(u.src) > 2 for u in own) or (own and not alone):
                 found.append(root)
     return found
 
@@ -80,11 +76,7 @@ def _edges(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[
     for root, memory in buffers.items():
         if root.op is not Ops.ASSIGN or memory not in maker:
             continue
-        old = root.src[0]
-        previous = buffers.get(old, old)
-        before[maker[memory]].update(readers.get(previous, ()))
-        if previous in maker:
-            before[maker[memory]].add(maker[previous])
+        before[maker[memory]].update(readers.get(root.src[0], ()))
     for i, sources in enumerate(before):
         sources.discard(i)
     return before

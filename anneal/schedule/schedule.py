@@ -16,6 +16,7 @@ from anneal.ir.graph import replace_sources, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
+from anneal.schedule.assigns import keep_outputs
 from anneal.schedule.boundaries import Boundaries, Decision, Placement
 from anneal.schedule.facts import elements
 from anneal.schedule.kernels import Bodies, Body, memory_of
@@ -52,40 +53,32 @@ class _Wishes:
     apart: frozenset[UOp] = frozenset()
 
     def store_first(self, assigns: Iterable[UOp]) -> None:
-        """Send the value of each assign through a buffer of its own, and copy from there."""
-        chosen = frozenset(assigns)
-        if chosen <= self.apart:
+        """Compute the value of each assign into a buffer of its own, where it is read from, and copy it from there last of all."""
+        chosen = frozenset(assigns) - self.apart
+        if not chosen:
             raise CompileError("cannot order the assigns of this program: realise some of them first")
         made: dict[UOp, UOp] = {}
-        extra: set[UOp] = set()
+        copies: dict[UOp, UOp] = {}
         for node in toposort(self.sink):
-            src = tuple(made[s] for s in node.src)
-            if node in chosen and node not in self.apart:
-                value = build.contiguous(src[1])
-                made[node] = replace_sources(node, (src[0], value))
-                extra |= {value, made[node]}
+            src = tuple(copies.get(s, made[s]) if node.op is Ops.SINK else made[s] for s in node.src)
+            if node in chosen:
+                made[node] = src[1] if src[1].op is Ops.CONTIGUOUS else build.contiguous(src[1])
+                copies[node] = replace_sources(node, (src[0], made[node]))
             else:
                 made[node] = replace_sources(node, src)
         self.sink = made[self.sink]
         self.stored = {made[u]: reason for u, reason in self.stored.items()}
-        self.apart = frozenset(made[u] for u in self.apart) | extra
+        self.apart = frozenset(copies.get(u, made[u]) for u in self.apart) | {made[u] for u in chosen} | frozenset(copies.values())
 
 
 def schedule(sink: UOp, limit: int) -> Schedule:
     """Schedule the outputs of `sink` with at most `limit` storage buffers a kernel."""
-    wishes = _Wishes(_kept(split_reductions(sink)), {})
+    wishes = _Wishes(keep_outputs(split_reductions(sink)), {})
     for _ in range(ROUNDS):
         done = _round(wishes, limit)
         if done is not None:
             return done
     raise CompileError(f"no schedule with {limit} storage buffers a kernel after {ROUNDS} rounds: realise part of the program first")
-
-
-def _kept(sink: UOp) -> UOp:
-    """`sink` with a copy of every output that is an input, or an assign, which the program overwrites later."""
-    assigns = [u for u in toposort(sink) if u.op is Ops.ASSIGN]
-    overwritten = {u.src[0] for u in assigns}
-    return replace_sources(sink, tuple(build.contiguous(u) if u in overwritten else u for u in sink.src)) if assigns else sink
 
 
 def _round(wishes: _Wishes, limit: int) -> Schedule | None:
@@ -105,7 +98,8 @@ def _round(wishes: _Wishes, limit: int) -> Schedule | None:
         return None
     ordered, stuck = order(bodies, builder.buffers, physical)
     if len(ordered) != len(bodies):
-        wishes.store_first([u for u in stuck if u not in wishes.apart][:1])
+        waiting = [u for u in stuck if u not in wishes.apart]
+        wishes.store_first(waiting[: 1 + len(wishes.apart)])
         return None
     return Schedule(tuple(ordered), builder.buffers, physical, tuple(placement.decisions), wishes.sink.src)
 
