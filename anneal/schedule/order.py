@@ -24,18 +24,27 @@ def physical_of(buffers: dict[UOp, UOp]) -> Callable[[UOp], UOp]:
 
 def hazards(bodies: Sequence[Body], physical: Callable[[UOp], UOp]) -> list[UOp]:
     """Assigns in kernels where one invocation may overwrite what another one still reads."""
-    found = []
-    for body in bodies:
-        ranges = frozenset[UOp]().union(*(free_ranges(s) for s in body.sink.src))
-        for root, store in zip(body.roots, body.sink.src, strict=True):
-            target = physical(store.src[0])
-            if root.op is not Ops.ASSIGN:
-                continue
-            own = [u for u in toposort(body.sink) if u.op is Ops.LOAD and physical(u.src[0]) is target]
-            alone = body.outer is None and free_ranges(store) == ranges
-            if any(u.src[1] is not store.src[1] or len(u.src) > 2 for u in own) or (own and not alone):
-                found.append(root)
-    return found
+    return [
+        root
+        for body in bodies
+        for root, store in zip(body.roots, body.sink.src, strict=True)
+        if root.op is Ops.ASSIGN and _overtakes(store, body, physical)
+    ]
+
+
+def _overtakes(store: UOp, body: Body, physical: Callable[[UOp], UOp]) -> bool:
+    """Whether a store may come before another invocation of its kernel has read the old value."""
+    target = physical(store.src[0])
+    own = frozenset(u for u in toposort(body.sink) if u.op is Ops.LOAD and physical(u.src[0]) is target)
+    if not own:
+        return False
+    if body.outer is not None or any(u.src[1] is not store.src[1] or len(u.src) > 2 for u in own):
+        return True
+    mine = free_ranges(store)
+    if any(free_ranges(other) != mine and own.intersection(toposort(other)) for other in body.sink.src):
+        return True
+    sums = [u for u in toposort(store) if u.op is Ops.REDUCE]
+    return any(free_ranges(other) != mine for other in body.sink.src) and bool(own.intersection(toposort(*sums)))
 
 
 def order(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp]) -> tuple[list[Body], list[UOp]]:
