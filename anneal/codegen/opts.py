@@ -58,15 +58,48 @@ def choose(sink: UOp, outer: frozenset[UOp] | None, target: Target) -> Shape:
     reduces = [u for u in toposort(sink) if u.op is Ops.REDUCE]
     longest = max((span(u.src[1:]) for u in reduces), default=1)
     if outer is not None:
-        tile = tuple(r for r in ranges if r in outer)
-        row = max(longest, span(tuple(r for r in ranges if r not in outer)))
-        return Shape(tile, lanes=1 if row <= ROW else min(_power(row), 256, target.invocations))
+        return _shared(sink, ranges, reduces, outer, target)
     if not reduces:
         return Shape(ranges, _vector(ranges, sink))
     upcast = _blocks(ranges, reduces)
-    tiles = span(ranges) // math.prod(n for _, n in upcast) if upcast else span(ranges)
-    lanes = _lanes(tiles, longest, math.prod(n for _, n in upcast), len(reduces), target)
-    return Shape(ranges, upcast, () if lanes > 1 else _unrolled(reduces, math.prod(n for _, n in upcast)), lanes)
+    block = math.prod(n for _, n in upcast)
+    lanes = _lanes(span(ranges) // block, longest, block, reduces, target)
+    return Shape(ranges, upcast, _unrolled(reduces, block) if lanes == 1 else _along(reduces, lanes), lanes)
+
+
+def _shared(sink: UOp, ranges: Sequence[UOp], reduces: Sequence[UOp], outer: frozenset[UOp], target: Target) -> Shape:
+    """A row for each thread where rows are short, else for each workgroup."""
+    tile = tuple(r for r in ranges if r in outer)
+    rest = tuple(r for r in ranges if r not in outer)
+    row = max(span(rest), *(span(u.src[1:]) for u in reduces))
+    if row <= ROW:
+        return Shape(tile)
+    lanes = min(_power(max(32, row // 4)), 256, target.invocations)
+    last = rest[-1:]
+    quads = tuple((r, 4) for r in last if _size(r) % 4 == 0 and _size(r) >= 4 * lanes and all(r in free_ranges(s) for s in sink.src))
+    return Shape(tile, quads, _along(reduces, lanes), lanes)
+
+
+def _along(reduces: Sequence[UOp], lanes: int) -> tuple[tuple[UOp, int], ...]:
+    """Four neighbours a turn of a shared loop, where a load runs along it and every thread still gets some."""
+    last = dict.fromkeys(u.src[-1] for u in reduces if span(u.src[1:]) >= 4 * lanes)
+    return tuple((k, 4) for k in last if _size(k) % 4 == 0 and any(_runs_along(u, k) for u in reduces))
+
+
+def _runs_along(reduce: UOp, k: UOp) -> bool:
+    return any(u.op is Ops.LOAD and stride_one(u.src[1], k) for u in toposort(reduce.src[0]))
+
+
+def stride_one(index: UOp, r: UOp) -> bool:
+    """True when a sum has the range itself as a term: neighbours along it are neighbours in memory."""
+    terms = [index]
+    while terms:
+        u = terms.pop()
+        if u is r:
+            return True
+        if u.op is Ops.ADD:
+            terms += u.src
+    return False
 
 
 def _power(n: int) -> int:
@@ -74,8 +107,11 @@ def _power(n: int) -> int:
     return 1 << (n.bit_length() - 1)
 
 
-def _lanes(tiles: int, longest: int, block: int, reduces: int, target: Target) -> int:
-    wanted = min(BUSY // max(1, tiles), longest // 8, 256, target.invocations, target.workgroup_bytes // (4 * block * reduces))
+def _lanes(tiles: int, longest: int, block: int, reduces: Sequence[UOp], target: Target) -> int:
+    """Threads that share a reduction: where it runs along memory, or where there would be few threads."""
+    most = min(longest // 4, 256, target.invocations, target.workgroup_bytes // (4 * block * len(reduces)))
+    along = target.local_memory and block == 1 and all(_runs_along(u, u.src[-1]) for u in reduces)
+    wanted = most if along else min(most // 2, BUSY // max(1, tiles))
     return _power(wanted) if wanted >= 16 and longest >= 128 else 1
 
 

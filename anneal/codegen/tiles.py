@@ -13,14 +13,14 @@ from typing import Final, NamedTuple
 
 from anneal.codegen.emit import Emitter
 from anneal.codegen.expand import const_index, vectorize
-from anneal.codegen.opts import output_ranges
+from anneal.codegen.opts import output_ranges, stride_one
 from anneal.codegen.program import Program
 from anneal.codegen.target import Target
 from anneal.ir.dtype import dtypes
 from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
-from anneal.schedule.indexing import ZERO, free_ranges, scalars, span
+from anneal.schedule.indexing import free_ranges, scalars, span
 from anneal.schedule.kernels import identity
 
 WORK: Final = 1 << 24
@@ -145,7 +145,7 @@ def _places(sink: UOp, tiling: Tiling) -> tuple[tuple[int, int, int], dict[UOp, 
 
 def _fill(staged: _Staged, tiling: Tiling, places: dict[UOp, UOp], outer: UOp, lane: UOp) -> list[UOp]:
     """The stores with which one thread fills its share of a tile: neighbours along the axis where memory is contiguous."""
-    along_k = any(u.op is Ops.LOAD and _stride_one(u, tiling.k) for u in toposort(staged.value))
+    along_k = any(u.op is Ops.LOAD and stride_one(u.src[1], tiling.k) for u in toposort(staged.value))
     fast, slow = (tiling.depth, tiling.side) if along_k else (tiling.side, tiling.depth)
     share = fast * slow // tiling.threads**2
     stores = []
@@ -157,13 +157,6 @@ def _fill(staged: _Staged, tiling: Tiling, places: dict[UOp, UOp], outer: UOp, l
         value = substitute_all((staged.value,), {**places, staged.axis: places[staged.axis] + mm, tiling.k: outer * tiling.depth + kk})[0]
         stores.append(ARENA.intern(Ops.STORE, value.dtype, (staged.memory, kk * (tiling.side + 4) + mm, value)))
     return stores
-
-
-def _stride_one(load: UOp, r: UOp) -> bool:
-    """True when neighbours along a range are neighbours in memory."""
-    here, there = substitute_all((load.src[1],), {r: ZERO})[0], substitute_all((load.src[1],), {r: const_index(1)})[0]
-    difference = scalars((there - here,))[0]
-    return difference.op is Ops.CONST and difference.arg == 1
 
 
 def _emit(emitter: Emitter, reduce: UOp, values: Sequence[UOp], fills: Sequence[Sequence[UOp]], stores: Sequence[Sequence[UOp]], loops: tuple[UOp, UOp]) -> None:

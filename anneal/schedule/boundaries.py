@@ -191,6 +191,8 @@ class Boundaries:
         if facts.heavy:
             if len(points) > 1 and len(reads) == 1 and self._merge_all(next(iter(reads.values()))):
                 return "inline", f"{len(points)} outputs that read it share one kernel"
+            if len(reads) == 1 and len(points) == 1 and points[0] > count and self._row_value(node, reads):
+                return "inline", ""
             if len(points) > 1 or points[0] > count:
                 kinds = f"{len(points)} places" if len(points) > 1 else f"a loop that reads each element {points[0] // max(count, 1)} times"
                 return "global", f"read by {kinds}: the reduction below it would be computed again; stored once here, {count} elements"
@@ -205,6 +207,12 @@ class Boundaries:
         if facts.loads == 0 or recompute <= store * (SAVED if alone else 1):
             return "inline", f"computed again at {len(points)} places: {recompute:.0f} load units against {store:.0f} if stored" if len(points) > 1 else ""
         return "global", f"read {sum(points)} times at {len(points)} places: {recompute:.0f} load units to compute again against {store:.0f} stored once"
+
+    def _row_value(self, node: UOp, reads: Reads) -> bool:
+        """Whether a value made of a reduction can be computed once a row, as the reduction itself can."""
+        context, groups = next(iter(reads.items()))
+        group, active = next(iter(groups.items()))
+        return self._shares(node, context, group, active)
 
     # Reductions.
 
@@ -307,6 +315,9 @@ def free_ranges_of(context: Context) -> frozenset[UOp]:
 
 
 def _reduced(node: UOp) -> int:
+    """How many elements a reduction combines into one; 1 for other values."""
+    if node.op is not Ops.REDUCE_AXIS:
+        return 1
     return elements(shape(node.src[0])) // max(1, elements(shape(node)))
 
 

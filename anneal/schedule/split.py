@@ -6,6 +6,7 @@ is placed: the reduced axes are made one, padded with the identity to a multiple
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,44 +17,61 @@ from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
 from anneal.schedule.kernels import identity
 
+_STORED: Final = frozenset({Ops.REDUCE_AXIS, Ops.CONTIGUOUS, Ops.ASSIGN})
 LONG: Final = 32768
-"""Elements a result, from which a reduction is split."""
+"""Elements a result, from which a reduction along memory is split."""
 FEW: Final = 64
-"""Results, up to which a reduction is split."""
+"""Results, up to which a reduction along memory is split."""
 PARTS: Final = 1024
-"""Partial results at most, all together."""
+"""Partial results at most, all together, of a reduction along memory."""
+DEEP: Final = 1024
+"""Elements a result, from which a reduction across memory is split."""
+SHARE: Final = 256
+"""Elements that a part of a reduction across memory has at least."""
+THREADS: Final = 65536
+"""Partial results at most, all together, of a reduction across memory."""
 
 
 def split_reductions(sink: UOp) -> UOp:
     """`sink` with every huge reduction in two stages."""
     made: dict[UOp, UOp] = {}
+    repeats: set[UOp] = set()
     for node in toposort(sink):
         kept = replace_sources(node, tuple(made[s] for s in node.src))
-        made[node] = _split(kept) if kept.op is Ops.REDUCE_AXIS else kept
+        made[node] = _split(kept, repeats=node.src[0] in repeats) if kept.op is Ops.REDUCE_AXIS else kept
+        if node.op is Ops.EXPAND or (node.op not in _STORED and any(s in repeats for s in node.src)):
+            repeats.add(node)
     return made[sink]
 
 
-def _split(node: UOp) -> UOp:
+def _split(node: UOp, *, repeats: bool) -> UOp:
+    """A reduction in two stages, where one would leave the device idle; products, whose operands repeat, are for the kernel to share."""
     op, axes = node.arg
     dims = shape(node.src[0])
-    if not all(isinstance(d, int) for d in dims):
+    sizes = [d for d in dims if isinstance(d, int)]
+    if len(sizes) < len(dims) or 0 in sizes:
         return node
-    sizes: list[int] = [d for d in dims if isinstance(d, int)]
-    length = _count([sizes[a] for a in axes])
     kept = [a for a in range(len(sizes)) if a not in axes]
-    results = _count([sizes[a] for a in kept])
-    if length < LONG or not 0 < results <= FEW:
-        return node
-    parts = min(PARTS // results, -(-length // 4096))
-    each = -(-length // parts)
-    flat = build.reshape(build.permute(node.src[0], [*kept, *axes]), [results, length])
-    flat = build.pad(flat, [(0, 0), (0, parts * each - length)], identity(op, node))
-    first = build.reduce_axis(op, build.reshape(flat, [results, parts, each]), [2])
-    return build.reshape(build.reduce_axis(op, first, [1]), shape(node))
+    length, results = math.prod(sizes[a] for a in axes), math.prod(sizes[a] for a in kept)
+    wide = [a for a, n in enumerate(sizes) if n > 1]
+    if length >= LONG and results <= FEW:
+        parts = min(PARTS // results, -(-length // 4096))
+        return _in_stages(node, [*kept, *axes], (results, length), parts, along=1)
+    if length >= DEEP and not repeats and wide[-1] not in axes and (parts := min(length // SHARE, THREADS // results)) > 1:
+        return _in_stages(node, [*axes, *kept], (length, results), parts, along=0)
+    return node
 
 
-def _count(sizes: Sequence[int]) -> int:
-    total = 1
-    for n in sizes:
-        total *= n
-    return total
+def _in_stages(node: UOp, order: Sequence[int], dims: tuple[int, int], parts: int, *, along: int) -> UOp:
+    """Partial results of `parts` runs of axis `along` of the operand as a matrix, then their combination.
+
+    Neighbours in memory stay neighbours among threads.
+    """
+    op = node.arg[0]
+    each = -(-dims[along] // parts)
+    amounts = [(0, 0), (0, 0)]
+    amounts[along] = (0, parts * each - dims[along])
+    flat = build.pad(build.reshape(build.permute(node.src[0], order), dims), amounts, identity(op, node))
+    cut = build.reshape(flat, [*dims[:along], parts, each, *dims[along + 1 :]])
+    partial = build.reduce_axis(op, cut, [along + 1])
+    return build.reshape(build.reduce_axis(op, partial, [along]), shape(node))
