@@ -297,7 +297,8 @@ class Core:
         shared = self.uop.op is Ops.BUFFER and any(t is not self for t in storage.holders(self.uop))
         if shared or self.uop.op not in (Ops.BUFFER, Ops.ASSIGN):
             build.check_storable(self.dtype)
-            self._become(Buffer(realize.sizes(self.uop), self.dtype, pending=self.uop, device=self._device).uop)
+            pending = self.uop if self.numel() else b""
+            self._become(Buffer(realize.sizes(self.uop), self.dtype, pending=pending, device=self._device).uop)
         return self
 
     # Gradients.

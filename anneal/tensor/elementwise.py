@@ -52,6 +52,8 @@ class Elementwise(Core):
     def cast(self, dtype: DType) -> Self:
         """The values converted to `dtype`: toward zero from float to integer, to the nearest from wide to narrow floats."""
         build.check_storable(dtype)
+        if dtype is dtypes.bool and self.dtype.is_float:
+            return self.ne(0)  # True for NaN on every device
         return self if dtype is self.dtype else self._make(build.cast(self.uop, dtype))
 
     def bitcast(self, dtype: DType) -> Self:

@@ -180,7 +180,7 @@ class Functions(Elementwise):
         whole = y.floor().eq(y)
         odd = whole & ((y * 0.5).floor() * 2).ne(y)
         negative = (x < 0) | (x.eq(0) & (1 / x < 0))
-        invalid = (x < 0) & ~whole & size.ne(math.inf)
+        invalid = x.isnan() | ((x < 0) & ~whole & size.ne(math.inf))  # a GPU may lose a NaN on its way through the rest
         return y.eq(0).where(1, invalid.where(math.nan, (negative & odd).where(-power, power)))
 
     # Activations.

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any, Final, NamedTuple
 
-from anneal.errors import DTypeError, ShapeError
+from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir.build import check_storable
 from anneal.ir.dtype import DType, Scalar, by_name, dtypes
 
@@ -93,7 +93,10 @@ def nest(flat: list[Scalar], shape: Sequence[int]) -> Any:
 
 def to_numpy(data: bytes | memoryview, shape: Sequence[int], dtype: DType) -> Any:
     """A buffer's bytes as a NumPy array of its own; bfloat16 as float32."""
-    import numpy as np
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise UsageError("NumPy is not installed here: use tolist() or data()") from error
 
     kinds = {dtypes.float16: "<f2", dtypes.int32: "<i4", dtypes.uint32: "<u4", dtypes.bool: "<u4"}
     values = np.frombuffer(data, dtype=kinds.get(dtype, "<f4"), count=prod(shape)).reshape(tuple(shape))

@@ -1,4 +1,4 @@
-"""Two ways to run tensors in tests: the graph interpreted in plain Python, and the whole compiler on the reference device."""
+"""Ways to run tensors in tests: the graph interpreted in plain Python, and the whole compiler with NumPy and with a GPU."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ def interp(monkeypatch: pytest.MonkeyPatch) -> Interpreter:
     return device
 
 
-@pytest.fixture(params=["interp", "reference"])
+@pytest.fixture(params=["interp", "reference", "webgpu"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Each device in turn, as the default device."""
     if request.param == "interp":
         yield request.getfixturevalue("interp")
         return
-    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
-    yield realize.open_device("reference")
+    monkeypatch.setenv("ANNEAL_DEVICE", request.param)
+    yield realize.open_device(request.param)

@@ -160,6 +160,20 @@ def test_constants_are_not_remembered(interp: Any) -> None:
     assert one.tolist() == [2, 2, 2]
 
 
+def test_empty_tensors(device: Any) -> None:
+    x = Tensor.zeros(0, 3, requires_grad=True)
+    assert (x + 1).tolist() == []
+    assert x.assign(x.detach() * 2).tolist() == []
+    assert x.sum().item() == 0
+
+
+def test_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    assert Tensor([1.0, 2.0]).tolist() == [1, 2]
+    with pytest.raises(anneal.UsageError, match="use tolist"):
+        Tensor([1.0]).numpy()
+
+
 def test_wrong_assigns() -> None:
     x = Tensor([1.0, 2.0])
     with pytest.raises(DTypeError, match="cannot assign int32 to a float32 tensor"):
