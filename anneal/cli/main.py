@@ -1,0 +1,126 @@
+"""The command `anneal`: finds the verb, runs it, turns errors into messages and exit codes.
+
+Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 3 no usable device. A verb is imported when it is called for, so help is quick.
+
+>>> split(["--json", "train", "mlp"])
+('train', ['--json', 'mlp'])
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from anneal.cli.options import VALUED, Parser, add_output
+from anneal.cli.output import nearest, note
+from anneal.errors import AnnealError, CheckpointError, NoDeviceError, UsageError
+
+VERBS: Final = {
+    "train": "train a model and say how well it does on held-out data",
+    "run": "compute a model's outputs",
+    "graph": "show the graph of a model's program",
+    "kernels": "show the kernels that a program becomes, and why",
+    "doctor": "check this system and its devices",
+}
+"""The verbs, each a module of this package with `options(parser)`, `run(arguments)` and `EXAMPLE`."""
+DONE, FAILED, WRONG, NO_DEVICE = 0, 1, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, by default the process's own; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        code = _command(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has had enough, and Python shall not complain at its end either
+        return DONE
+    except AnnealError as error:
+        note(f"anneal: error: {_line(str(error))}")
+        return exit_code(error)
+    except OSError as error:
+        note(f"anneal: error: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        note("anneal: interrupted")
+        return FAILED
+    return code
+
+
+def exit_code(error: AnnealError) -> int:
+    """The exit code that tells of an error."""
+    if isinstance(error, NoDeviceError):
+        return NO_DEVICE
+    return WRONG if isinstance(error, UsageError | CheckpointError) else FAILED
+
+
+def _line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _command(argv: list[str]) -> int:
+    verb, rest = split(argv)
+    if verb is None:
+        return _without_verb(rest)
+    module = import_module(f"anneal.cli.{verb}")
+    arguments = parser_of(verb).parse_args(rest)
+    return int(module.run(arguments))
+
+
+def parser_of(verb: str) -> Parser:
+    """The parser of a verb."""
+    module = import_module(f"anneal.cli.{verb}")
+    parser = Parser(prog=f"anneal {verb}", description=f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.", example=module.EXAMPLE)
+    module.options(parser)
+    add_output(parser)
+    return parser
+
+
+def split(argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The verb, wherever it stands, and the other arguments; None without one."""
+    rest = list(argv)
+    for at, word in enumerate(argv):
+        if word == "--":
+            break
+        if word in VERBS and (at == 0 or argv[at - 1] not in VALUED):
+            del rest[at]
+            return word, rest
+    return None, rest
+
+
+def _without_verb(argv: list[str]) -> int:
+    if "--version" in argv:
+        print(f"anneal {package_version()}")
+        return DONE
+    if {"-h", "--help"} & set(argv):
+        print(_help())
+        return DONE
+    words = [w for i, w in enumerate(argv) if not w.startswith("-") and (i == 0 or argv[i - 1] not in VALUED)]
+    if words:
+        raise UsageError(f"no command {words[0]!r}: {nearest(words[0], list(VERBS))}")
+    raise UsageError(f"say what to do: anneal {'|'.join(VERBS)}, or anneal --help")
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {name:<9} {doc}" for name, doc in VERBS.items())
+    return (
+        "usage: anneal VERB [MODEL] [options]\n\nA tensor compiler in pure Python: programs become fused WGSL kernels.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "options:\n  --help     of a verb too: anneal train --help\n  --version  print the version\n"
+        "  --json     on every verb: one JSON document on stdout\n  --plain    on every verb: no colours, ASCII symbols\n\n"
+        "Options may stand anywhere. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no usable device.\n\nexample:\n  anneal train mlp"
+    )
+
+
+def package_version() -> str:
+    """The installed package's version."""
+    try:
+        return version("anneal-compiler")
+    except PackageNotFoundError:
+        return "(not installed)"

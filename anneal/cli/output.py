@@ -1,0 +1,96 @@
+"""What commands print: JSON on stdout, text with or without colour, messages on stderr.
+
+Colour never carries meaning alone: each phase has a symbol and a word.
+
+>>> Style(sys.stdout, plain=True).phases(("forward", "backward"))
+'# forward+backward'
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, TextIO
+
+_COLOURS: Final = {"forward": "0;173;216", "backward": "255;122;69", "update": "170;170;170", "fused": "242;197;124"}
+_SYMBOLS: Final = {"forward": ("—", "-"), "backward": ("╌", "~"), "update": ("↻", "^"), "fused": ("▪", "#")}
+
+
+class Style:
+    """How to write for a stream: in colour where it is a terminal that wants it, in ASCII where plain text is asked for."""
+
+    def __init__(self, stream: TextIO, *, plain: bool) -> None:
+        self.plain = plain
+        wanted = not plain and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self.colour = wanted and stream.isatty()
+
+    def paint(self, text: str, kind: str) -> str:
+        """The text in the colour of a phase, or of what is fused."""
+        return f"\x1b[38;2;{_COLOURS[kind]}m{text}\x1b[0m" if self.colour else text
+
+    def dim(self, text: str) -> str:
+        """The text in the background."""
+        return f"\x1b[2m{text}\x1b[0m" if self.colour else text
+
+    def bold(self, text: str) -> str:
+        """The text in the foreground."""
+        return f"\x1b[1m{text}\x1b[0m" if self.colour else text
+
+    def phases(self, phases: Sequence[str]) -> str:
+        """Phases with their symbol and colour; several are fused."""
+        kind = phases[0] if len(phases) == 1 else "fused"
+        return self.paint(f"{_SYMBOLS[kind][self.plain]} {'+'.join(phases)}", kind)
+
+
+def emit(document: Any) -> None:
+    """Print a document as JSON; numbers that JSON does not have become "NaN", "Infinity" and "-Infinity"."""
+    print(json.dumps(_plain(document), indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def note(text: str) -> None:
+    """A message to the user, on stderr; nobody listening is no failure."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
+
+
+def show(value: Any, edge: int = 3, most: int = 8) -> str:
+    """Nested lists of numbers for a reader, long axes cut in the middle.
+
+    >>> show([[1.0, 2.5], [3.0, 4.0]])
+    '[[1.0, 2.5], [3.0, 4.0]]'
+    >>> show(list(range(9)))
+    '[0, 1, 2, ..., 6, 7, 8]'
+    """
+    if isinstance(value, list):
+        cut = len(value) > most
+        shown = [show(v, edge, most) for v in (value[:edge] + value[-edge:] if cut else value)]
+        return "[" + ", ".join([*shown[:edge], "...", *shown[edge:]] if cut else shown) + "]"
+    return repr(float(f"{value:.6g}")) if isinstance(value, float) else str(value)
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """A hint at the name that was meant, and the list of all.
+
+    >>> nearest("mpl", ["mlp", "conv"])
+    "did you mean 'mlp'? There are conv, mlp"
+    """
+    import difflib
+
+    close = difflib.get_close_matches(name, names, 1, 0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}There are {', '.join(sorted(names))}" if names else f"{hint}There is none"

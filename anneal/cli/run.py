@@ -1,0 +1,97 @@
+"""`anneal run`: the outputs of a model, on held-out rows for an example, or of the tensors that a function returns.
+
+>>> EXAMPLE
+'anneal run mlp --load mlp.safetensors --batch 20'
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any, Final
+
+from anneal.cli import options as shared
+from anneal.cli.model import Model, load, user_code
+from anneal.cli.output import emit, show
+from anneal.errors import UsageError
+from anneal.examples import checkpoint
+from anneal.examples.example import Example
+from anneal.examples.program import Program, trace
+from anneal.runtime.device import Device, get_device
+from anneal.tensor import host, realize
+from anneal.tensor.realize import Executable
+from anneal.tensor.tensor import Tensor
+
+EXAMPLE: Final = "anneal run mlp --load mlp.safetensors --batch 20"
+_ROWS: Final = 10
+_MATRIX: Final = 2
+
+
+def options(parser: shared.Parser) -> None:
+    """Add what the verb takes."""
+    shared.add_model(parser)
+    parser.add_argument("--batch", type=shared.count, metavar="N", help=f"held-out rows to run on (default: {_ROWS}, or as many as there are)")
+    parser.add_argument("--load", metavar="FILE", help="take the parameters from a checkpoint of anneal train (default: fresh ones)")
+    parser.add_argument("--seed", type=shared.seed, default=0, metavar="N", help="seed of fresh parameters (default: 0)")
+    shared.add_device(parser, "where to run (default: webgpu where there is an adapter, else reference)")
+
+
+def run(arguments: Namespace) -> int:
+    """Compute and print; returns the exit code."""
+    model = load(arguments.model)
+    with user_code(model.file):
+        result, lines = _example(model, model.value, arguments) if isinstance(model.value, Example) else _tensors(model, model.value, arguments)
+    emit(result) if arguments.json else print("\n".join(lines))
+    return 0
+
+
+def _tensors(model: Model, tensors: Sequence[Tensor], arguments: Namespace) -> tuple[dict[str, Any], list[str]]:
+    """The values of tensors, as a document and as text."""
+    if arguments.load or arguments.batch:
+        raise UsageError(f"{model.name} returned tensors, which are run as they are: leave {'--load' if arguments.load else '--batch'} out")
+    device = get_device(arguments.device or next((t.device for t in tensors if t.device), None))
+    outputs = _values(tensors, device)
+    return _document(model, device, outputs), [f"{o['dtype']}({', '.join(map(str, o['shape']))}) {show(o['values'])}" for o in outputs]
+
+
+def _example(model: Model, example: Example, arguments: Namespace) -> tuple[dict[str, Any], list[str]]:
+    """What a model makes of held-out rows, as a document and as text."""
+    if arguments.load:
+        checkpoint.read_progress(arguments.load, example.name)
+    program = Program(example, seed=arguments.seed)
+    if arguments.load:
+        checkpoint.load(arguments.load, program, only_model=True)
+    rows = min(_ROWS, program.held) if arguments.batch is None else arguments.batch
+    if rows > program.held:
+        raise UsageError(f"{example.name} has {program.held} held-out rows, so --batch may be 1 to {program.held}")
+    labels = program.data.held_labels[:rows]
+    outputs = program.model(program.data.held_inputs[:rows])
+    device = get_device(arguments.device)
+    classes = outputs.ndim == _MATRIX and labels.ndim == 1 and labels.dtype.is_int
+    wanted = [outputs, labels, example.score(outputs, labels), *([outputs.argmax(-1)] if classes else [])]
+    values = _values(wanted, device)
+    document = _document(model, device, values[:1])
+    document |= {"labels": values[1]["values"], "accuracy": values[2]["values"]}
+    if classes:
+        document["predictions"] = values[3]["values"]
+        lines = ["label  predicted", *(f"{label:>5}  {guess:>9}{'' if label == guess else '  wrong'}" for label, guess in zip(values[1]["values"], values[3]["values"], strict=True))]
+    else:
+        lines = [show(values[0]["values"])]
+    return document, [*lines, f"accuracy {document['accuracy']:.4f} on {rows} held-out rows" + ("" if arguments.load else ", with parameters that are not trained")]
+
+
+def _document(model: Model, device: Device, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"model": model.name, "device": device.name, "backend": device.description, "outputs": outputs}
+
+
+def _values(tensors: Sequence[Tensor], device: Device) -> list[dict[str, Any]]:
+    """The values of tensors, computed in one plan."""
+    traced, _ = trace(tensors)
+    ready = Executable(traced, device)
+    ready.run()
+    found = []
+    for number, tensor in enumerate(tensors):
+        shape = realize.sizes(tensor.uop)
+        flat = host.decode(ready.read(number), tensor.dtype, tensor.numel())
+        found.append({"dtype": tensor.dtype.name, "shape": list(shape), "values": host.nest(flat, shape)})
+    return found

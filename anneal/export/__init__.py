@@ -1,0 +1,1 @@
+"""What the compiler knows, as documents for other programs and as text for people."""
