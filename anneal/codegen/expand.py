@@ -77,12 +77,12 @@ def vectorize(groups: Sequence[Sequence[UOp]]) -> tuple[list[list[UOp]], frozens
 
     A batch holds what is stored together: the stores of one element, or of four neighbours.
     """
-    stores = [s for group in groups for s in group]
+    order = toposort(*(s for group in groups for s in group))
     accesses: dict[UOp, list[UOp]] = {}
-    for u in (*toposort(*stores),):
+    for u in order:
         if u.op in (Ops.LOAD, Ops.STORE) and u.src[0].op is Ops.PARAM:
             accesses.setdefault(u.src[0], []).append(u)
-    loads: dict[UOp, UOp] = {}
+    run_of: dict[UOp, list[UOp]] = {}
     runs: list[list[UOp]] = []
     vectors = set()
     for memory, found in accesses.items():
@@ -91,10 +91,14 @@ def vectorize(groups: Sequence[Sequence[UOp]]) -> tuple[list[list[UOp]], frozens
         if memory.arg[1][0] % WIDTH or any(g is None for g in grouped):
             continue
         vectors.add(memory)
-        for run in grouped[0] or ():
-            vector = ARENA.intern(Ops.VLOAD, run[0].dtype, run[0].src, WIDTH)
-            loads |= {u: ARENA.intern(Ops.LANE, u.dtype, (vector,), i) for i, u in enumerate(run)}
+        run_of |= {u: run for run in grouped[0] or () for u in run}
         runs += grouped[1] or ()
+    loads: dict[UOp, UOp] = {}
+    for u in order:
+        if u in run_of and u not in loads:  # its index may read what is a vector by now
+            memory, place = run_of[u][0].src
+            vector = ARENA.intern(Ops.VLOAD, u.dtype, (memory, *substitute_all((place,), loads)), WIDTH)
+            loads |= {v: ARENA.intern(Ops.LANE, v.dtype, (vector,), i) for i, v in enumerate(run_of[u])}
     return _batches(groups, loads, runs), frozenset(vectors)
 
 

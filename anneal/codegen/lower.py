@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from anneal.codegen.emit import Emitter, in_terms_of
+from anneal.codegen.emit import Emitter, in_terms_of, invariants
 from anneal.codegen.expand import const_index, expand, vectorize
 from anneal.codegen.opts import Shape
 from anneal.codegen.program import Program
@@ -97,7 +97,7 @@ def _emit_stores(emitter: Emitter, batch: Sequence[UOp], flat: UOp) -> None:
         kinds.setdefault((free_ranges(store) - {flat}, gate), []).append(store)
     every = [s for stores in kinds.values() for s in stores]
     if emitter.lanes > 1:
-        emitter.reductions([v for s in every for v in s.src[1:]])
+        emitter.reductions([part for s in every for v in s.src[1:] for part in invariants(v, free_ranges(s) - {flat})])
     for (ranges, gate), stores in kinds.items():
         conditions = [] if gate is None else [gate]
         loops = tuple(sorted(ranges, key=lambda r: r.arg))
