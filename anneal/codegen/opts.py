@@ -22,8 +22,8 @@ BLOCK: Final = 64
 """Outputs a thread at most."""
 THREADS: Final = 256
 """Threads that a kernel keeps, before outputs are blocked further."""
-BUSY: Final = 4096
-"""Threads that a kernel should have, before its reductions are shared by several."""
+BUSY: Final = {True: 65536, False: 4096}
+"""Threads that a kernel should have, before its reductions are shared by several: with fast workgroup memory, and without."""
 SHORT: Final = 4
 """Turns up to which the innermost loop of a reduction is written out."""
 CODE: Final = 256
@@ -111,7 +111,7 @@ def _lanes(tiles: int, longest: int, block: int, reduces: Sequence[UOp], target:
     """Threads that share a reduction: where it runs along memory, or where there would be few threads."""
     most = min(longest // 4, 256, target.invocations, target.workgroup_bytes // (4 * block * len(reduces)))
     along = target.local_memory and block == 1 and all(_runs_along(u, u.src[-1]) for u in reduces)
-    wanted = most if along else min(most // 2, BUSY // max(1, tiles))
+    wanted = most if along else min(most // 2, BUSY[target.local_memory] // max(1, tiles))
     return _power(wanted) if wanted >= 16 and longest >= 128 else 1
 
 
@@ -123,7 +123,9 @@ def _vector(ranges: Sequence[UOp], sink: UOp) -> tuple[tuple[UOp, int], ...]:
     """Four neighbours of the last axis a thread, where all are there and threads remain."""
     if not ranges or _size(ranges[-1]) % 4 or span(ranges) < 4 * THREADS or any(free_ranges(s) != frozenset(ranges) for s in sink.src):
         return ()
-    return ((ranges[-1], 4),)
+    last = ranges[-1]
+    loads = (u for u in toposort(sink) if u.op is Ops.LOAD and last in free_ranges(u))
+    return ((last, 4),) if all(stride_one(u.src[1], last) for u in loads) else ()
 
 
 def _blocks(ranges: Sequence[UOp], reduces: Sequence[UOp]) -> tuple[tuple[UOp, int], ...]:

@@ -266,7 +266,7 @@ class _Writer:
     def cast(self, u: UOp, a: str) -> str:
         source, goal = u.src[0].dtype, u.dtype
         if goal is dtypes.bool:
-            return f"({a} != {literal(source.round(0), source)})" if source is not dtypes.bool else a
+            return f"!({a} == {literal(source.round(0), source)})"  # true for NaN
         if source.is_float and goal.is_int:
             single = f"f32({_bare(a)})" if source is dtypes.float16 else _bare(a)
             return self.helper("to_u32" if goal.kind == "uint" else "to_i32", single)

@@ -111,19 +111,15 @@ def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], p
     )
 
 
-def notes(body: Body) -> tuple[str, ...]:
-    """Lines for the reader of a kernel: what is fused in it, by phase, equal neighbours counted."""
-    lines = []
-    for phase in PHASES:
-        runs: list[tuple[str, int]] = []
-        for u in body.nodes:
-            if u.phase != phase or not (u.op.elementwise or u.op in _COMPUTES):
-                continue
+def notes(body: Body) -> tuple[str, str]:
+    """Lines for the reader of a kernel: what is fused in it, in order, equal neighbours counted, and what it stores."""
+    runs: list[tuple[str, int]] = []
+    for u in body.nodes:
+        if u.op.elementwise or u.op in _COMPUTES:
             what = f"{u.arg[0].name} over {_reduced_shape(u)}" if u.op is Ops.REDUCE_AXIS else u.op.name
             runs[-1:] = [(what, runs[-1][1] + 1)] if runs and runs[-1][0] == what else [*runs[-1:], (what, 1)]
-        if runs:
-            lines.append(f"{phase}: " + ", ".join(what if n == 1 else f"{n} {what}" for what, n in runs[:MOST]) + (", ..." if len(runs) > MOST else ""))
-    return (*lines, "stores " + ", ".join(describe(u) for u in body.roots))
+    listed = ", ".join(what if n == 1 else f"{n} {what}" for what, n in runs[:MOST])
+    return f"fused: {listed or 'a copy'}{', ...' * (len(runs) > MOST)}", "stores " + ", ".join(describe(u) for u in body.roots)
 
 
 def _reduced_shape(node: UOp) -> str:

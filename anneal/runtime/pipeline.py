@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -119,6 +121,18 @@ _MOST: Final = 256
 """Plans kept; the oldest goes first."""
 
 
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """No garbage collection of cycles: a compilation makes many nodes and none of them in a cycle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def compile_graph(sink: UOp, target: Target, trace: Trace | None = None) -> Plan:
     """The plan for the outputs of `sink`, a SINK over PARAM nodes. Raises CompileError where the target cannot run it."""
     key = structural_key(sink), target
@@ -126,7 +140,7 @@ def compile_graph(sink: UOp, target: Target, trace: Trace | None = None) -> Plan
         return found
     if len(_plans) >= _MOST:
         del _plans[next(iter(_plans))]
-    with session.compiling(trace) as counted:
+    with session.compiling(trace) as counted, _collector_off():
         plan = _run(sink, target, counted)
     _plans[key] = plan
     return plan
