@@ -39,7 +39,7 @@ _UNKNOWN: Final = Bounds(None, None)
 
 def bounds(root: UOp) -> Bounds:
     """Return the limits of `root`, of each element when it is a tensor. Of floats only constants are known."""
-    if root._bounds is not None:  # noqa: SLF001 - this is the side table
+    if root._bounds is not None:
         return root._bounds  # type: ignore[no-any-return]
     stack = [root]
     while stack:
@@ -270,7 +270,7 @@ def _all_ones(x: _Interval, y: _Interval) -> float:
 def _shift(function: Callable[[float, float], float]) -> Callable[[UOp], _Interval]:
     def rule(node: UOp) -> _Interval:
         x, y = _pair(node)
-        if not (y[0] >= 0 and y[1] < 32):  # noqa: PLR2004 - a shift wraps at 32 bits
+        if not (y[0] >= 0 and y[1] < 32):
             return _EVERYTHING
         return _corners(function, x, (1 << int(y[0]), 1 << int(y[1])))
 

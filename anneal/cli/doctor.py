@@ -20,7 +20,7 @@ from typing import Any, Final
 from anneal.cli import options as shared
 from anneal.cli.output import Style, emit
 from anneal.codegen.target import Target
-from anneal.errors import AnnealError, NoDeviceError
+from anneal.errors import NoDeviceError
 from anneal.examples.program import trace
 from anneal.ir.dtype import Scalar
 from anneal.runtime.device import NAMES, Device, get_device
@@ -81,8 +81,8 @@ def _examine(name: str) -> dict[str, Any]:
         found["works"] = check["error"] <= _TOLERANCE
         if not found["works"]:
             found["problem"] = f"it computes wrong numbers: off by {check['error']:.2g}"
-    except (AnnealError, ImportError, OSError) as error:
-        found["problem"] = " ".join(str(error).split())
+    except Exception as error:  # noqa: BLE001 - whatever is wrong, the report goes on
+        found["problem"] = " ".join(str(error).split()) or type(error).__name__
         found["absent"] = isinstance(error, NoDeviceError | ImportError)
     return found
 
@@ -144,8 +144,10 @@ def _lines(document: dict[str, Any], style: Style) -> list[str]:
         if device["check"]:
             made.append(f"  {device['check']['kernels']} kernels run and checked in {device['check']['ms']:.0f} ms, error {device['check']['error']:.1e}")
         for name, value in (device["target"] or {}).items():
-            least = "" if name == "float16" else f"  {style.dim(f'(every device has {portable[name]:,})')}"
-            made.append(f"  {name:<16} {('yes' if value else 'no') if name == 'float16' else f'{value:>15,}'}{least}")
+            if isinstance(value, bool):
+                made.append(f"  {name:<16} {'yes' if value else 'no':>15}")
+            else:
+                made.append(f"  {name:<16} {value:>15,}  " + style.dim(f"(every device has {portable[name]:,})"))
     for problem in document["problems"]:
         made += ["", f"problem: {problem['problem']}", f"remedy:  {problem['remedy']}"]
     return made

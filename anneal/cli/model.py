@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -73,8 +74,8 @@ def load(reference: str) -> Model:
             raise UsageError(f"no model {reference!r}: {nearest(reference, list(EXAMPLES))}; a model of your own is path/to/file.py:function")
         return Model(reference, None, EXAMPLES[reference])
     path, _, function = reference.rpartition(":") if not reference.endswith(".py") else (reference, "", "")
-    file = os.path.abspath(path)
-    if not os.path.isfile(file):
+    file = str(Path(path).resolve())
+    if not Path(file).is_file():
         raise UsageError(f"no file {path!r}: a model of your own is path/to/file.py:function")
     with user_code(file, loading=True):
         module = _module(file)
@@ -85,13 +86,12 @@ def load(reference: str) -> Model:
 
 def _module(file: str) -> ModuleType:
     """The user's file as a module, its folder importable as when Python runs it."""
-    name = os.path.splitext(os.path.basename(file))[0]
-    spec = importlib.util.spec_from_file_location(f"anneal_model_{name}", file)
+    spec = importlib.util.spec_from_file_location(f"anneal_model_{Path(file).stem}", file)
     if spec is None or spec.loader is None:
         raise UsageError(f"{file} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, os.path.dirname(file))
+    sys.path.insert(0, str(Path(file).parent))
     spec.loader.exec_module(module)
     return module
 

@@ -13,6 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 _COLOURS: Final = {"forward": "0;173;216", "backward": "255;122;69", "update": "170;170;170", "fused": "242;197;124"}
@@ -65,7 +66,7 @@ def note(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
 
 
 def show(value: Any, edge: int = 3, most: int = 8) -> str:

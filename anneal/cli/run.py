@@ -74,10 +74,12 @@ def _example(model: Model, example: Example, arguments: Namespace) -> tuple[dict
     document |= {"labels": values[1]["values"], "accuracy": values[2]["values"]}
     if classes:
         document["predictions"] = values[3]["values"]
-        lines = ["label  predicted", *(f"{label:>5}  {guess:>9}{'' if label == guess else '  wrong'}" for label, guess in zip(values[1]["values"], values[3]["values"], strict=True))]
+        pairs = zip(values[1]["values"], values[3]["values"], strict=True)
+        lines = ["label  predicted", *(f"{label:>5}  {guess:>9}{'' if label == guess else '  wrong'}" for label, guess in pairs)]
     else:
         lines = [show(values[0]["values"])]
-    return document, [*lines, f"accuracy {document['accuracy']:.4f} on {rows} held-out rows" + ("" if arguments.load else ", with parameters that are not trained")]
+    fresh = "" if arguments.load else ", with parameters that are not trained"
+    return document, [*lines, f"accuracy {document['accuracy']:.4f} on {rows} held-out rows{fresh}"]
 
 
 def _document(model: Model, device: Device, outputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -151,10 +151,11 @@ def _report(result: dict[str, Any], style: Style, program: Program) -> str:
     """The result for a reader."""
     steps = f"{result['steps']} steps of {result['batch']}" + (f", the first {result['resumed_from']} before" if result["resumed_from"] else "")
     fused = style.paint(f"{result['kernels_fused']} of them fuse forward, backward or update", "fused")
+    ended = ", interrupted" if result["interrupted"] else ""
     lines = {
         "model": f"{result['model']} on {result['device']}: {result['backend']}",
         "accuracy": style.bold(f"{result['accuracy']:.4f}") + f" on {program.held} held-out rows",
-        "loss": f"{result['loss_first']:.4f} to {result['loss_last']:.4f} in {steps}, {result['optimizer']}" + (", interrupted" if result["interrupted"] else ""),
+        "loss": f"{result['loss_first']:.4f} to {result['loss_last']:.4f} in {steps}, {result['optimizer']}{ended}",
         "step": f"{result['step_ms_median']:.2f} ms, median; the first {result['first_step_ms']:.0f} ms",
         "compile": f"{result['compile_ms']:.0f} ms for {result['uops']} UOps into {result['kernels']} kernels, {fused}",
         "plan": result["fingerprint"],

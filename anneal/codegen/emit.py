@@ -145,8 +145,9 @@ class Emitter:
     def _loop(self, bound: tuple[UOp, ...], group: Sequence[UOp]) -> None:
         """One loop nest with an accumulator for each reduction of a group."""
         shared = self.lanes > 1 and len(self.scopes) == 1
-        kinds = ", ".join(dict.fromkeys(node.arg.name for node in group))
-        self.op(Ops.COMMENT, dtypes.bool, (), f"{kinds} over {' x '.join(str(span((r,))) for r in bound)}: {len(group)} result{'s' * (len(group) > 1)}{' shared by the workgroup' * shared}")
+        kinds, sizes = ", ".join(dict.fromkeys(node.arg.name for node in group)), " x ".join(str(span((r,))) for r in bound)
+        many = f"{len(group)} result{'s' * (len(group) > 1)}{' shared by the workgroup' * shared}"
+        self.op(Ops.COMMENT, dtypes.bool, (), f"{kinds} over {sizes}: {many}")
         registers = []
         for node in group:
             start = ARENA.intern(Ops.CONST, node.dtype, (), identity(node.arg, node))

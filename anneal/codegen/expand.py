@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from anneal.codegen.opts import Shape
+from anneal.ir.dtype import dtypes
 from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
-from anneal.ir.dtype import dtypes
 from anneal.schedule.indexing import free_ranges, replace_ranges, scalars
 
 WIDTH: Final = 4

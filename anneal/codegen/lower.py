@@ -113,7 +113,7 @@ def _under(emitter: Emitter, stores: Sequence[UOp], loops: tuple[UOp, ...], cond
     shared = emitter.lanes > 1
     opened = []
     if loops:
-        flattened, stores = emitter.flatten(loops, stores) if shared else (loops, stores)
+        flattened, stores = emitter.flatten(loops, list(stores)) if shared else (loops, stores)
         for i, r in enumerate(flattened):
             emitter.invariants_of([v for s in stores for v in s.src[1:]], flattened[i:])
             opened.append(emitter.open_loop(r, shared=shared))

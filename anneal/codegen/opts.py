@@ -119,7 +119,7 @@ def _size(r: UOp) -> int:
     return span((r,)) if r.src[0].op is Ops.CONST else 0
 
 
-def _vector(ranges: Sequence[UOp], sink: UOp) -> tuple[tuple[UOp, int], ...]:
+def _vector(ranges: tuple[UOp, ...], sink: UOp) -> tuple[tuple[UOp, int], ...]:
     """Four neighbours of the last axis a thread, where all are there and threads remain."""
     if not ranges or _size(ranges[-1]) % 4 or span(ranges) < 4 * THREADS or any(free_ranges(s) != frozenset(ranges) for s in sink.src):
         return ()

@@ -23,6 +23,7 @@ from anneal.ir.uop import ARENA, UOp
 from anneal.schedule.indexing import free_ranges, scalars, span
 from anneal.schedule.kernels import identity
 
+_Batches = Sequence[Sequence[UOp]]
 WORK: Final = 1 << 24
 """Multiplications from which a product is worth tiles."""
 FULL: Final = 256
@@ -63,7 +64,7 @@ def tiling_for(sink: UOp, target: Target) -> Tiling | None:
         return None
     ranges = output_ranges(sink)
     reduces = [u for u in toposort(sink) if u.op is Ops.REDUCE]
-    if len(reduces) != 1 or len(reduces[0].src) != 2 or len(ranges) < 2 or any(free_ranges(s) != frozenset(ranges) for s in sink.src):  # noqa: PLR2004
+    if len(reduces) != 1 or len(reduces[0].src) != 2 or len(ranges) < 2 or any(free_ranges(s) != frozenset(ranges) for s in sink.src):
         return None
     k, value = reduces[0].src[1], reduces[0].src[0]
     if span((*ranges, k)) < WORK or any(r.src[0].op is not Ops.CONST for r in (*ranges, k)):
@@ -75,7 +76,7 @@ def tiling_for(sink: UOp, target: Target) -> Tiling | None:
         groups = span(ranges) // tiling.side**2
         staged = _staged(value, tiling) if fits else []
         used = sum(s.memory.arg[1] * 4 for s in staged)
-        if staged and threads**2 <= target.invocations and used <= target.workgroup_bytes and (groups >= FULL or threads == 8):  # noqa: PLR2004
+        if staged and threads**2 <= target.invocations and used <= target.workgroup_bytes and (groups >= FULL or threads == 8):
             return tiling
     return None
 
@@ -125,7 +126,8 @@ def lower_tiled(sink: UOp, tiling: Tiling, notes: Sequence[str]) -> Program:
         emitter.scopes[0][u] = emitter.emit(u)
     for line in notes:
         emitter.op(Ops.COMMENT, dtypes.bool, (), line)
-    emitter.op(Ops.COMMENT, dtypes.bool, (), f"tiles of {tiling.side} x {tiling.side}, {tiling.depth} of {span((tiling.k,))} at a time; {tiling.block} x {tiling.block} outputs a thread")
+    block = f"{tiling.block} x {tiling.block} outputs a thread"
+    emitter.op(Ops.COMMENT, dtypes.bool, (), f"tiles of {tiling.side} x {tiling.side}, {tiling.depth} of {span((tiling.k,))} at a time; {block}")
     _emit(emitter, reduce, values, batches[:split], batches[split:], (outer, inner))
     return Program(tuple(emitter.out), grid, (size, size, 1), {}, vectors)
 
@@ -159,7 +161,7 @@ def _fill(staged: _Staged, tiling: Tiling, places: dict[UOp, UOp], outer: UOp, l
     return stores
 
 
-def _emit(emitter: Emitter, reduce: UOp, values: Sequence[UOp], fills: Sequence[Sequence[UOp]], stores: Sequence[Sequence[UOp]], loops: tuple[UOp, UOp]) -> None:
+def _emit(emitter: Emitter, reduce: UOp, values: Sequence[UOp], fills: _Batches, stores: _Batches, loops: tuple[UOp, UOp]) -> None:
     """Accumulators, the loop over tiles with its two barriers, and the stores."""
     start = ARENA.intern(Ops.CONST, reduce.dtype, (), identity(reduce.arg, reduce))
     registers = [emitter.op(Ops.REGISTER, reduce.dtype, (start,), f"acc{i}") for i in range(len(values))]

@@ -23,8 +23,10 @@ _TYPES: Final = {
     dtypes.float32: "f32", dtypes.bfloat16: "f32", dtypes.float16: "f16", dtypes.int32: "i32", dtypes.uint32: "u32", dtypes.bool: "bool", dtypes.index: "i32",
 }
 _HELPERS: Final = {
-    "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n  let q = a / b;\n  return select(q, q - 1, (a % b != 0) && ((a < 0) != (b < 0)));\n}",
-    "floor_mod_i32": "fn floor_mod_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n  let r = a % b;\n  return select(r, r + b, (r != 0) && ((r < 0) != (b < 0)));\n}",
+    "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
+    "  let q = a / b;\n  return select(q, q - 1, (a % b != 0) && ((a < 0) != (b < 0)));\n}",
+    "floor_mod_i32": "fn floor_mod_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
+    "  let r = a % b;\n  return select(r, r + b, (r != 0) && ((r < 0) != (b < 0)));\n}",
     "div_u32": "fn div_u32(a: u32, b: u32) -> u32 { return select(a / max(b, 1u), 0u, b == 0u); }",
     "mod_u32": "fn mod_u32(a: u32, b: u32) -> u32 { return select(a % max(b, 1u), 0u, b == 0u); }",
     "is_nan": "fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
@@ -32,7 +34,8 @@ _HELPERS: Final = {
     "min_f32": "fn min_f32(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, is_nan(b)), a, is_nan(a)); }",
     "to_i32": "fn to_i32(x: f32) -> i32 { return select(select(i32(clamp(x, -2147483648.0, 2147483520.0)), 2147483647, x >= 2147483648.0), 0, is_nan(x)); }",
     "to_u32": "fn to_u32(x: f32) -> u32 { return select(select(u32(clamp(x, 0.0, 4294967040.0)), 4294967295u, x >= 4294967296.0), 0u, is_nan(x)); }",
-    "bf16": "fn bf16(x: f32) -> f32 {\n  let b = bitcast<u32>(x);\n  return select(bitcast<f32>((b + 0x7fffu + ((b >> 16u) & 1u)) & 0xffff0000u), x, is_nan(x));\n}",
+    "bf16": "fn bf16(x: f32) -> f32 {\n"
+    "  let b = bitcast<u32>(x);\n  return select(bitcast<f32>((b + 0x7fffu + ((b >> 16u) & 1u)) & 0xffff0000u), x, is_nan(x));\n}",
 }
 _NEEDS: Final = {"max_f32": "is_nan", "min_f32": "is_nan", "to_i32": "is_nan", "to_u32": "is_nan", "bf16": "is_nan"}
 _INFIX: Final[dict[Op, str]] = {Ops.ADD: "+", Ops.MUL: "*", Ops.DIV: "/", Ops.LT: "<", Ops.EQ: "==", Ops.AND: "&", Ops.OR: "|", Ops.XOR: "^"}

@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from anneal import nn
@@ -83,13 +84,13 @@ def save(path: str, program: Program, progress: Progress) -> None:
 
 def check_writable(path: str) -> None:
     """Raise CheckpointError unless a file can be written at `path`; leaves nothing behind."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path):
+    place = Path(path).absolute()
+    if place.is_dir():
         raise CheckpointError(f"cannot write {path}: it is a folder; name a file in it")
-    if os.path.exists(path) and not os.access(path, os.W_OK):
+    if place.exists() and not os.access(path, os.W_OK):
         raise CheckpointError(f"cannot write {path}: it is read-only")
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=place.parent):
             pass
     except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error} ({folder})") from error
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error} ({place.parent})") from error

@@ -16,12 +16,13 @@ from typing import Literal
 
 from anneal import nn
 from anneal.errors import UsageError
-from anneal.examples.example import Example, make_optimizer
+from anneal.examples.example import Data, Example, make_optimizer
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
 from anneal.ir.shape import show
 from anneal.tensor import realize, storage
 from anneal.tensor.realize import Program as Traced
+from anneal.tensor.storage import Buffer
 from anneal.tensor.tensor import Tensor
 
 Part = Literal["forward", "backward", "step"]
@@ -34,7 +35,7 @@ class Program:
         """What is None is as the example has it. Raises UsageError for a model without parameters or data that do not fit together."""
         self.example, self.seed = example, seed
         self.batch = example.batch if batch is None else batch
-        self.data = example.data()
+        self.data = Data(*(part if isinstance(part, Tensor) else Tensor(part) for part in example.data()))
         self.rows, self.held = (_rows(self.data[i], self.data[i + 1], what) for i, what in ((0, "the data"), (2, "the held-out data")))
         if not 1 <= self.batch <= self.rows:
             raise UsageError(f"a batch of {self.batch}: {example.name} has {self.rows} rows to learn from, so it may be 1 to {self.rows}")
@@ -44,7 +45,8 @@ class Program:
         self.model = example.model()
         self.parameters = nn.state.get_parameters(self.model)
         if not self.parameters:
-            raise UsageError(f"{example.name}: {type(self.model).__name__} has no tensor that requires a gradient; keep parameters as attributes, such as nn.Linear layers")
+            kind = type(self.model).__name__
+            raise UsageError(f"{example.name}: the {kind} has no tensor that requires a gradient; keep layers such as nn.Linear as attributes")
         self.optimizer = make_optimizer(example, self.parameters, optimizer, lr)
         self.index = Tensor(list(range(self.batch)), dtype=dtypes.int32)
         """The rows of the batch."""
@@ -80,15 +82,16 @@ class Program:
 
 def _rows(inputs: Tensor, labels: Tensor, what: str) -> int:
     """How many rows a part of the data has."""
-    if not inputs.shape or not labels.shape or inputs.shape[0] != labels.shape[0] or not isinstance(inputs.shape[0], int):
-        raise UsageError(f"{what}: inputs {show(inputs.shape)} and labels {show(labels.shape)} must have as many rows as each other")
-    return inputs.shape[0]
+    rows = realize.sizes(inputs.uop)[:1]
+    if rows != realize.sizes(labels.uop)[:1] or not sum(rows):
+        raise UsageError(f"{what}: inputs {show(inputs.shape)} and labels {show(labels.shape)} must have as many rows as each other, at least 1")
+    return rows[0]
 
 
 def trace(outputs: Sequence[Tensor], names: Mapping[str, Tensor] | None = None) -> tuple[Traced, list[str]]:
     """The program of some tensors, and a name for each of its inputs."""
     traced = realize.trace([t.uop for t in outputs])
-    known = {}
+    known: dict[Buffer, str] = {}
     for name, tensor in (names or {}).items():
         if tensor.uop.op in (Ops.BUFFER, Ops.ASSIGN):
             known.setdefault(storage.buffer_of(storage.base(tensor.uop)), name)

@@ -8,7 +8,7 @@ the numbers of training that did not stop.
 >>> from anneal.runtime.device import get_device
 >>> trainer = Trainer(Program(EXAMPLES["mlp"], batch=8), get_device("reference"))
 >>> [round(w.losses[0], 1) for w in trainer.train(1)]
-[2.3]
+[2.4]
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from anneal.examples.program import Program, trace
 from anneal.ir.dtype import dtypes
 from anneal.runtime.base import Storage
 from anneal.runtime.device import Device
-from anneal.tensor import host, realize
+from anneal.runtime.plan import Plan
+from anneal.tensor import host, realize, storage
 from anneal.tensor.random import threefry
 from anneal.tensor.realize import Executable
 from anneal.tensor.storage import Buffer
@@ -68,12 +69,13 @@ class Trainer:
         self._dtype = traced.outputs[0].dtype
         self._loss = self.executable.plan.outputs[0] - self.executable.inputs
         self._ring = [device.allocate(4) for _ in range(WINDOW)]
-        self._index = traced.buffers[self.names.index("batch")]
+        self._index = storage.buffer_of(program.index.uop)
+        realize.place([self._index], device)
         self._epoch = -1
         self._order: list[int] = []
 
     @property
-    def plan(self) -> realize.Plan:
+    def plan(self) -> Plan:
         """The plan of a step."""
         return self.executable.plan
 
@@ -84,7 +86,8 @@ class Trainer:
         """
         stopped = self.done >= until
         while not stopped:
-            start, slots = time.perf_counter(), []
+            start = time.perf_counter()
+            slots: list[Storage] = []
             while not stopped and len(slots) < WINDOW:
                 slots.append(self._step(len(slots)))
                 stopped = self.done >= until or stop()

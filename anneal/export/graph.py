@@ -13,8 +13,8 @@ Nodes are numbered in the order of a walk from the outputs, operands first, so t
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Any, Literal
 
 from anneal.export.schema import VERSION, Graph, Node, Size
@@ -103,5 +103,5 @@ def _argument(arg: Any) -> str:
 def _place(node: Node) -> str:
     """Where a node comes from: the user's line, the gradient rule."""
     origin, rule = node["origin"], node["rule"]
-    place = f"{os.path.basename(origin['file'])}:{origin['line']}" if origin else ""
+    place = f"{PurePath(origin['file']).name}:{origin['line']}" if origin else ""
     return f"{place} by {rule}".strip() if rule else place

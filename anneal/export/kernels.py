@@ -87,7 +87,8 @@ def lines(document: Kernels, paint: Callable[[Sequence[str]], str], dim: Callabl
         made.append("")
     stats: dict[str, Any] = document["stats"]
     fused = sum(len(k["phases"]) > 1 for k in document["kernels"])
-    made.append(f"{len(document['kernels'])} kernels, {fused} of them fuse phases; {stats['uops']} UOps; {_number(stats['peak_bytes'])} bytes; plan {document['fingerprint']}")
+    made.append(f"{len(document['kernels'])} kernels, {fused} of them fuse phases; {stats['uops']} UOps; {_number(stats['peak_bytes'])} bytes of buffers")
+    made.append(f"plan {document['fingerprint']}")
     return made
 
 

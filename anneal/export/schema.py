@@ -161,7 +161,8 @@ def check(document: Any, schema: Any, place: str = "") -> None:
         if is_typeddict(kind):
             hints = get_type_hints(kind)
             if not isinstance(value, dict) or (missing := sorted(kind.__required_keys__ - value.keys())):
-                raise ParseError(f"{where or 'document'}: expected {kind.__name__}" + (f", without {', '.join(missing)}" if isinstance(value, dict) else f", found {value!r}"))
+                lack = f"lacks {', '.join(missing)}" if isinstance(value, dict) else f"is {value!r}"
+                raise ParseError(f"{where or 'the document'} {lack}: expected {kind.__name__}")
             stack.extend((v, hints[k], f"{where}.{k}".lstrip(".")) for k, v in value.items() if k in hints)
         elif get_origin(kind) is list and isinstance(value, list):
             stack.extend((v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))

@@ -138,7 +138,7 @@ def permute(x: UOp, order: Sequence[int]) -> UOp:
 def expand(x: UOp, dims: Sequence[Dim]) -> UOp:
     """Axes of size 1 repeated to the sizes in `dims`."""
     target = tuple(dims)
-    if len(target) != len(shape(x)) or any(a != b and a != 1 for a, b in zip(shape(x), target, strict=False)):
+    if len(target) != len(shape(x)) or any(a not in (b, 1) for a, b in zip(shape(x), target, strict=False)):
         raise ShapeError(f"cannot expand shape {show(shape(x))} to {show(target)}: only axes of size 1 can grow")
     return x if target == shape(x) else ARENA.intern(Ops.EXPAND, x.dtype, (x,), target)
 

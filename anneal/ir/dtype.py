@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Final, Literal
 
 from anneal.errors import DTypeError
@@ -142,6 +143,10 @@ def _wrap_signed(bits: int, value: Scalar) -> int:
     return (_truncate(value, -half, half - 1) + half) % (1 << bits) - half
 
 
+def _wrap_unsigned(bits: int, value: Scalar) -> int:
+    return _truncate(value, 0, (1 << bits) - 1) % (1 << bits)
+
+
 def _truncate(value: Scalar, low: int, high: int) -> int:
     """Float to integer as WGSL has it: toward zero, clamped to the range, NaN to 0. Integers pass."""
     if isinstance(value, float):
@@ -169,15 +174,15 @@ def _round_bfloat16(value: Scalar) -> float:
     return rounded
 
 
-_ROUND: Final = {
+_ROUND: Final[dict[str, Callable[[Scalar], Scalar]]] = {
     "bool": bool,
     "index": int,
     "float64": float,
     "float32": lambda v: _pack_round("f", v),
     "float16": lambda v: _pack_round("e", v),
     "bfloat16": _round_bfloat16,
-    **{f"int{n}": (lambda v, n=n: _wrap_signed(n, v)) for n in (8, 16, 32, 64)},
-    **{f"uint{n}": (lambda v, n=n: _truncate(v, 0, (1 << n) - 1) % (1 << n)) for n in (8, 16, 32, 64)},
+    **{f"int{n}": partial(_wrap_signed, n) for n in (8, 16, 32, 64)},
+    **{f"uint{n}": partial(_wrap_unsigned, n) for n in (8, 16, 32, 64)},
 }
 _LIMITS: Final[dict[str, tuple[Scalar, Scalar]]] = {
     "bool": (False, True),

@@ -87,8 +87,8 @@ class Ops:
     PAD: Final = Op("pad", "movement", 2, "add arg[i] = (before, after) elements of the constant operand to axis i")
     SHRINK: Final = Op("shrink", "movement", 1, "keep elements [start, end) = arg[i] of axis i")
     FLIP: Final = Op("flip", "movement", 1, "reverse the axes in arg")
-    SHEAR: Final = Op("shear", "movement", 1, "out[.., o, .., k] = x[.., o*stride + k*dilation, .., k], 0 outside; arg is (axis, along, stride, dilation, size)")
-    UNSHEAR: Final = Op("unshear", "movement", 1, "the inverse of shear, its adjoint: out[.., i, .., k] = x[.., (i - k*dilation)/stride, .., k] where that is whole and inside, else 0")
+    SHEAR: Final = Op("shear", "movement", 1, "out[o, k] = x[o*stride + k*dilation, k] for two axes, 0 outside; arg is (axis, along, stride, dilation, size)")
+    UNSHEAR: Final = Op("unshear", "movement", 1, "the adjoint of shear: out[i, k] = x[(i - k*dilation)/stride, k] where that is whole and inside, else 0")
 
     # Tensor level.
     REDUCE_AXIS: Final = Op("reduce_axis", "reduce", 1, "combine along axes arg[1] with op arg[0]; the axes stay with size 1")
@@ -99,7 +99,7 @@ class Ops:
     SINK: Final = Op("sink", "tensor", -1, "the outputs of a program, or the stores of a kernel")
 
     # Kernel level: one expression graph a kernel.
-    AT: Final = Op("at", "kernel", -1, "the tensor-level value arg[0] at arg[1] indices and perhaps a gate: an index that is itself loaded, until its kernel is built")
+    AT: Final = Op("at", "kernel", -1, "the tensor-level value arg[0] at arg[1] indices and perhaps a gate: a loaded index, until its kernel is built")
     LOAD: Final = Op("load", "kernel", -1, "element of a buffer at an index; 0 where the third operand, a bool, is False")
     STORE: Final = Op("store", "kernel", -1, "write a value at an index of a buffer; skipped where the fourth operand is False")
     REDUCE: Final = Op("reduce", "kernel", -1, "combine the first operand over the ranges that follow, with op arg")

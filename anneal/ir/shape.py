@@ -27,7 +27,7 @@ _SCALAR: Final = frozenset({Ops.CONST, Ops.VARIABLE, Ops.RANGE, Ops.AT, Ops.LOAD
 
 def shape(root: UOp) -> Shape:
     """Return the shape of `root`; kernel-level values are scalars, `()`."""
-    if root._shape is not None:  # noqa: SLF001 - this is the side table
+    if root._shape is not None:
         return root._shape  # type: ignore[no-any-return]
     stack = [root]
     while stack:
@@ -37,7 +37,7 @@ def shape(root: UOp) -> Shape:
             continue
         stack.pop()
         if node._shape is None:
-            node._shape = _shape_of(node)  # type: ignore[misc]
+            node._shape = _shape_of(node)
     return root._shape  # type: ignore[return-value]
 
 

@@ -128,7 +128,7 @@ class Arena:
             node = object.__new__(UOp)
             node.op, node.dtype, node.src, node.arg = op, dtype, src, arg
             node.phase, node.origin, node.rule = self.phase, self.origin, self.rule
-            node._key = node._shape = node._bounds = node._ranges = None  # noqa: SLF001 - the arena makes the node
+            node._key = node._shape = node._bounds = node._ranges = None
             made = _Ref(node, self._drop)
             made.key = key
             self._table[key] = made
@@ -162,7 +162,7 @@ def _arg_text(arg: Any) -> str:
 
 def structural_key(root: UOp) -> bytes:
     """Return a digest of the graph below `root` that is the same in every process, Python and machine."""
-    if root._key is not None:  # noqa: SLF001 - this is the side table
+    if root._key is not None:
         return root._key
     stack = [root]
     while stack:
@@ -174,7 +174,7 @@ def structural_key(root: UOp) -> bytes:
         stack.pop()
         if node._key is None:
             head = f"{node.op.name}:{node.dtype.name}:{_arg_text(node.arg)}:{len(node.src)}:".encode()
-            node._key = hashlib.blake2b(b"".join((head, *(s._key for s in node.src))), digest_size=16).digest()  # type: ignore[misc]
+            node._key = hashlib.blake2b(b"".join((head, *(s._key for s in node.src))), digest_size=16).digest()  # type: ignore[arg-type]
     return root._key  # type: ignore[return-value]
 
 

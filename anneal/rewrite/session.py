@@ -51,9 +51,7 @@ def compiling(trace: Trace | None = None) -> Iterator[Session]:
 def apply(roots: Iterable[UOp], table: Table, *, fix: Fix | None = None) -> tuple[UOp, ...]:
     """The roots rewritten with a table, counted and, where somebody watches, traced."""
     session = _current.get()
-    if session.trace is None:
-        result = rewrite(roots, table, fix=fix)
-    else:
-        result = session.trace.rewrite(session.stage, roots, table, fix=fix)
+    watched = session.trace
+    result = rewrite(roots, table, fix=fix) if watched is None else watched.rewrite(session.stage, roots, table, fix=fix)
     session.rewrites += result.count
     return result.roots

@@ -31,7 +31,7 @@ def zero_already(root: UOp) -> UOp | None:
             waiting.extend(u.src)
         elif u.op is Ops.CAST:
             waiting.append(u.src[0])
-        elif not (u.op is Ops.LOAD and len(u.src) > 2 and _implies(u.src[2], gate)):  # noqa: PLR2004 - buffer, index, gate
+        elif not (u.op is Ops.LOAD and len(u.src) > 2 and _implies(u.src[2], gate)):
             return None
     return value
 
@@ -54,7 +54,7 @@ def _terms(gate: UOp) -> list[UOp]:
 
 def gate_decided(root: UOp) -> UOp | None:
     """A load without its gate when that always holds; 0 when it never does."""
-    if len(root.src) < 3 or root.src[2].op is not Ops.CONST:  # noqa: PLR2004
+    if len(root.src) < 3 or root.src[2].op is not Ops.CONST:
         return None
     if root.src[2].arg:
         return ARENA.intern(Ops.LOAD, root.dtype, root.src[:2])

@@ -21,7 +21,6 @@ from anneal.schedule.kernels import Body
 from anneal.schedule.memory import Life, share
 from anneal.schedule.schedule import Schedule
 
-
 PHASES: Final = ("forward", "backward", "update")
 MOST: Final = 24
 """Runs of operations that a comment lists."""
@@ -46,7 +45,7 @@ def assemble(
             place[memory] = len(buffers)
             buffers.append(PlanBuffer("output", value.dtype.name, _ints(shape(value)), buffer_bytes(shape(value), value.dtype)))
         outputs.append(place[memory])
-    temporaries = _temporaries(bound, place, scheduled)
+    temporaries = _temporaries(bound, place)
     buffers += temporaries
     for b in buffers:
         if isinstance(b.bytes, int) and b.bytes > target.binding_bytes:
@@ -70,7 +69,7 @@ def _ints(dims: Shape) -> tuple[int, ...]:
     return tuple(d if isinstance(d, int) else int(hi(d) or 0) for d in dims)
 
 
-def _temporaries(bound: Sequence[Bound], place: dict[UOp, int], scheduled: Schedule) -> list[PlanBuffer]:
+def _temporaries(bound: Sequence[Bound], place: dict[UOp, int]) -> list[PlanBuffer]:
     """Temporaries in shared buffers; adds where each lies to `place`."""
     first: dict[UOp, int] = {}
     last: dict[UOp, int] = {}

@@ -28,9 +28,9 @@ class Native:
 
     def __init__(self, wgpu: Any, native: Any, device: Any, description: str) -> None:
         self.description = description
-        self._lib, self._ffi, self._handler = native.lib, native.ffi, native._api.error_handler  # noqa: SLF001 - see the module's docstring
+        self._lib, self._ffi, self._handler = native.lib, native.ffi, native._api.error_handler
         self._failures: tuple[type[Exception], ...] = (wgpu.GPUError, RuntimeError)
-        self._device, self._queue = device._internal, device.queue._internal  # noqa: SLF001
+        self._device, self._queue = device._internal, device.queue._internal
         self._null = self._ffi.NULL
         self._flight: deque[Any] = deque()
         self._mapped: list[int] = []
@@ -94,7 +94,7 @@ class Native:
 
     def stamped(self, commands: Sequence[Command], queries: Any, resolved: Any) -> None:
         """Submit dispatches in one pass each, with the times of their begin and end written to `resolved`."""
-        lib, ffi, handle = self._lib, self._ffi, queries._internal  # noqa: SLF001
+        lib, ffi, handle = self._lib, self._ffi, queries._internal
         with self.encoder("the device rejects the commands of this plan") as encoder:
             for number, (pipeline, group, x, y, z) in enumerate(commands):
                 stamps = {"querySet": handle, "beginningOfPassWriteIndex": 2 * number, "endOfPassWriteIndex": 2 * number + 1}
@@ -105,7 +105,7 @@ class Native:
                 lib.wgpuComputePassEncoderDispatchWorkgroups(scope, x, y, z)
                 lib.wgpuComputePassEncoderEnd(scope)
                 lib.wgpuComputePassEncoderRelease(scope)
-            lib.wgpuCommandEncoderResolveQuerySet(encoder, handle, 0, 2 * len(commands), resolved._internal, 0)  # noqa: SLF001
+            lib.wgpuCommandEncoderResolveQuerySet(encoder, handle, 0, 2 * len(commands), resolved._internal, 0)
 
     @property
     def tick(self) -> float:
@@ -115,15 +115,15 @@ class Native:
     def write(self, buffer: Any, view: memoryview) -> None:
         """Copy bytes, a multiple of 4, to the start of a buffer."""
         with self.errors("cannot write to the device"):
-            self._lib.wgpuQueueWriteBuffer(self._queue, buffer._internal, 0, self._ffi.from_buffer(view), view.nbytes)  # noqa: SLF001
+            self._lib.wgpuQueueWriteBuffer(self._queue, buffer._internal, 0, self._ffi.from_buffer(view), view.nbytes)
 
     def read(self, sources: Sequence[tuple[Any, int]], staging: Any) -> list[bytes]:
         """The first bytes of each of some buffers, by way of a buffer that can be mapped."""
-        lib, ffi, raw = self._lib, self._ffi, staging._internal  # noqa: SLF001
+        lib, ffi, raw = self._lib, self._ffi, staging._internal
         places, end = layout([nbytes for _, nbytes in sources])
         with self.encoder("cannot read from the device") as encoder:
             for (source, nbytes), place in zip(sources, places, strict=True):
-                lib.wgpuCommandEncoderCopyBufferToBuffer(encoder, source._internal, 0, raw, place, aligned(nbytes))  # noqa: SLF001
+                lib.wgpuCommandEncoderCopyBufferToBuffer(encoder, source._internal, 0, raw, place, aligned(nbytes))
         self._mapped.clear()
         info = ffi.new("WGPUBufferMapCallbackInfo *", {"mode": lib.WGPUCallbackMode_AllowProcessEvents, "callback": self._on_map})
         with self.errors("cannot read from the device"):

@@ -161,8 +161,8 @@ class Plan:
 
 
 def _kernel(data: dict[str, Any]) -> Kernel:
-    plain = {k: data[k] for k in ("name", "wgsl", "program", "flops", "bytes")}
-    tuples = {k: tuple(data[k]) for k in ("workgroups", "workgroup_size", "phases", "ops")}
+    plain: dict[str, Any] = {k: data[k] for k in ("name", "wgsl", "program", "flops", "bytes")}
+    tuples: dict[str, Any] = {k: tuple(data[k]) for k in ("workgroups", "workgroup_size", "phases", "ops")}
     bindings = tuple(Binding(int(b["buffer"]), bool(b["writes"])) for b in data["bindings"])
     boundaries = tuple(Boundary(b["value"], b["scope"], b["reason"]) for b in data["boundaries"])
     return Kernel(**plain, **tuples, bindings=bindings, boundaries=boundaries)
@@ -183,7 +183,7 @@ def size(value: Size, symbols: Mapping[str, int]) -> int:
 
 def _evaluate(node: ast.expr, symbols: Mapping[str, int]) -> int:
     match node:
-        case ast.Constant(value=int(number)):
+        case ast.Constant(value=int(number)) if not isinstance(number, bool):
             return number
         case ast.Name(id=name):
             return symbols[name]

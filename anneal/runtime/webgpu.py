@@ -277,7 +277,7 @@ class WebGPUDevice:
         for kernel, pipeline, (x, y, z) in zip(plan.kernels, prepared.pipelines, counts, strict=True):
             if min(x, y, z) > 0:
                 group = self._group(pipeline, [blocks[b.buffer] for b in kernel.bindings], kernel.name)
-                commands.append((pipeline.handle._internal, group._internal, x, y, z))  # noqa: SLF001 - handles for native.py
+                commands.append((pipeline.handle._internal, group._internal, x, y, z))
                 alive += (pipeline, group)
         recording = prepared.recordings[key] = _Recording(commands, alive, [min(count) > 0 for count in counts])
         _bounded(prepared.recordings, _RECORDINGS)

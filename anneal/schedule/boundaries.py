@@ -101,7 +101,7 @@ class Boundaries:
     def __init__(self, order: Sequence[UOp], outputs: Iterable[UOp], stored: dict[UOp, str], apart: frozenset[UOp]) -> None:
         self.order = list(order)
         self.facts: dict[UOp, Facts] = gather_facts(order)
-        self.must: dict[UOp, str] = {u: "an output of the program" for u in outputs} | stored
+        self.must: dict[UOp, str] = dict.fromkeys(outputs, "an output of the program") | stored
         self.must |= {u: "contiguous() asked for a buffer" for u in order if u.op is Ops.CONTIGUOUS and u not in self.must}
         self.must |= {u: "assign writes into a buffer" for u in order if u.op is Ops.ASSIGN}
         self.apart = apart

@@ -62,7 +62,7 @@ def reduce_range(size: Dim, number: int) -> UOp:
 
 def free_ranges(root: UOp) -> frozenset[UOp]:
     """The ranges that an expression depends on; a reduction binds its own."""
-    if root._ranges is not None:  # noqa: SLF001 - the side table
+    if root._ranges is not None:
         return root._ranges
     stack = [root]
     while stack:
@@ -72,7 +72,7 @@ def free_ranges(root: UOp) -> frozenset[UOp]:
             continue
         stack.pop()
         if node._ranges is None:
-            node._ranges = _ranges_of(node)  # type: ignore[misc]
+            node._ranges = _ranges_of(node)
     return root._ranges  # type: ignore[return-value]
 
 
@@ -115,8 +115,7 @@ def _ranges_of(node: UOp) -> frozenset[UOp]:
 def both(a: UOp | None, b: UOp | None) -> UOp | None:
     """Conjunction of two gates, simplified; None for always."""
     if a is None or b is None:
-        gate = a if b is None else b
-        return gate
+        return a if b is None else b
     return simplify(ARENA.intern(Ops.AND, dtypes.bool, (a, b)))
 
 

@@ -47,9 +47,9 @@ def _overtakes(store: UOp, body: Body, physical: Callable[[UOp], UOp]) -> bool:
     return any(free_ranges(other) != mine for other in body.sink.src) and bool(own.intersection(toposort(*sums)))
 
 
-def order(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp]) -> tuple[list[Body], list[UOp]]:
+def order(bodies: Sequence[Body], buffers: dict[UOp, UOp]) -> tuple[list[Body], list[UOp]]:
     """The bodies in order of execution, and the assigns that stand in the way of one (then the order is not complete)."""
-    before = _edges(bodies, buffers, physical)
+    before = _edges(bodies, buffers)
     after: list[list[int]] = [[] for _ in bodies]
     waiting = [len(b) for b in before]
     for i, sources in enumerate(before):
@@ -71,7 +71,7 @@ def order(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[U
     return [], [r for i in stuck for r in bodies[i].roots if r.op is Ops.ASSIGN]
 
 
-def _edges(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp]) -> list[set[int]]:
+def _edges(bodies: Sequence[Body], buffers: dict[UOp, UOp]) -> list[set[int]]:
     """For each body, those that must run before it."""
     maker = {store.src[0]: i for i, body in enumerate(bodies) for store in body.sink.src}
     readers: dict[UOp, list[int]] = {}

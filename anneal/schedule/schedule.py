@@ -96,7 +96,7 @@ def _round(wishes: _Wishes, limit: int) -> Schedule | None:
     if dangerous := hazards(bodies, physical):
         wishes.store_first(dangerous)
         return None
-    ordered, stuck = order(bodies, builder.buffers, physical)
+    ordered, stuck = order(bodies, builder.buffers)
     if len(ordered) != len(bodies):
         waiting = [u for u in stuck if u not in wishes.apart]
         wishes.store_first(waiting[: 1 + len(wishes.apart)])
@@ -124,7 +124,7 @@ def _cut_all(bodies: Sequence[Body], limit: int, buffers: dict[UOp, UOp], physic
         if count <= limit:
             continue
         store, apart = cut(body, limit, buffers, physical)
-        wishes.stored |= {u: f"its kernel would bind {count} buffers where the target allows {limit}" for u in store}
+        wishes.stored |= dict.fromkeys(store, f"its kernel would bind {count} buffers where the target allows {limit}")
         wishes.apart |= frozenset((*store, *apart))
         if (len(wishes.stored), len(wishes.apart)) == before:
             raise CompileError(f"a kernel needs {count} storage buffers and cannot be split; the target allows {limit}")

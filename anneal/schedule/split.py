@@ -46,7 +46,7 @@ def split_reductions(sink: UOp) -> UOp:
 
 def _split(node: UOp, *, repeats: bool) -> UOp:
     """A reduction in two stages, where one would leave the device idle; products, whose operands repeat, are for the kernel to share."""
-    op, axes = node.arg
+    axes = node.arg[1]
     dims = shape(node.src[0])
     sizes = [d for d in dims if isinstance(d, int)]
     if len(sizes) < len(dims) or 0 in sizes:
