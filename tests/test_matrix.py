@@ -17,8 +17,9 @@ from matrix_samples import REALS, SAMPLES, Body, Graph, Listing
 
 from anneal.analysis.bounds import bounds
 from anneal.autodiff.backward import gradients
-from anneal.codegen.lower import Program, lower
+from anneal.codegen.lower import lower
 from anneal.codegen.opts import choose
+from anneal.codegen.program import Program
 from anneal.codegen.target import Target
 from anneal.codegen.wgsl import render
 from anneal.ir import build
@@ -57,8 +58,8 @@ def _verify(op: Op) -> str:
 def _interp(op: Op) -> str:
     match SAMPLES[op]:
         case Graph(node, inputs):
-            [value] = evaluate([node], inputs)
-            assert len(value) > 0
+            [elements] = evaluate([node], inputs)
+            assert elements
         case Body(sink, inputs, output):
             memory, index, value = sink.src[0].src
             if op is Ops.STORE:
