@@ -71,7 +71,7 @@ def _shared(sink: UOp, ranges: Sequence[UOp], reduces: Sequence[UOp], outer: fro
     """A row for each thread where rows are short, else for each workgroup."""
     tile = tuple(r for r in ranges if r in outer)
     rest = tuple(r for r in ranges if r not in outer)
-    row = max(span(rest), *(span(u.src[1:]) for u in reduces))
+    row = max([span(rest), *(span(u.src[1:]) for u in reduces)])
     if row <= ROW:
         return Shape(tile)
     lanes = min(_power(max(32, row // 4)), 256, target.invocations)
