@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from anneal.analysis.bounds import hi, lo
+from anneal.errors import CompileError
+from anneal.ir.dtype import dtypes
 from anneal.ir.uop import UOp
+
+
+MOST: Final = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +26,9 @@ class Program:
     """Names for values that a reader knows: coordinates."""
     vectors: frozenset[UOp]
     """PARAMs that are accessed four elements at a time."""
+
+    def __post_init__(self) -> None:
+        """Refuse indices that do not fit the 32 bits that WGSL has for them."""
+        for u in self.instructions:
+            if u.dtype is dtypes.index and max(-(lo(u) or 0), hi(u) or 0) > MOST:
+                raise CompileError(f"a kernel would count to {hi(u)}, and an index has 32 bits: split the tensor")

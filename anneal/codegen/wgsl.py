@@ -24,9 +24,9 @@ _TYPES: Final = {
 }
 _HELPERS: Final = {
     "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
-    "  let q = a / b;\n  return select(q, q - 1, (a % b != 0) && ((a < 0) != (b < 0)));\n}",
+    "  let q = a / b;\n  return select(q, q - 1, (a != q * b) && ((a < 0) != (b < 0)));\n}",
     "floor_mod_i32": "fn floor_mod_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
-    "  let r = a % b;\n  return select(r, r + b, (r != 0) && ((r < 0) != (b < 0)));\n}",
+    "  let r = a - (a / b) * b;\n  return select(r, r + b, (r != 0) && ((r < 0) != (b < 0)));\n}",
     "div_u32": "fn div_u32(a: u32, b: u32) -> u32 { return select(a / max(b, 1u), 0u, b == 0u); }",
     "mod_u32": "fn mod_u32(a: u32, b: u32) -> u32 { return select(a % max(b, 1u), 0u, b == 0u); }",
     "is_nan": "fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -27,7 +27,8 @@ from anneal.errors import CompileError
 from anneal.ir import build
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
-from anneal.ir.shape import shape
+from anneal.ir.ops import Ops
+from anneal.ir.shape import shape, show
 from anneal.ir.text import print_program
 from anneal.ir.uop import UOp, structural_key
 from anneal.rewrite import session
@@ -146,8 +147,17 @@ def compile_graph(sink: UOp, target: Target, trace: Trace | None = None) -> Plan
     return plan
 
 
+def _known_sizes(graph: Sequence[UOp]) -> None:
+    """Raise for a size or a value that is known at run time only: kernels for those come later."""
+    for u in graph:
+        if u.op is Ops.VARIABLE or not all(isinstance(d, int) for d in shape(u)):
+            what = u.arg[0] if u.op is Ops.VARIABLE else f"a {u.op.name} of shape {show(shape(u))}"
+            raise CompileError(f"{what} is known at run time only, which kernels cannot take yet: give it a number")
+
+
 def _run(sink: UOp, target: Target, counted: Session) -> Plan:
     graph = toposort(sink)
+    _known_sizes(graph)
     inputs = sorted((u for u in graph if u.op is Ops.PARAM), key=lambda u: u.arg[0])
     work = Compilation(single_assigns(sink), target, tuple(inputs))
     for stage in STAGES:
