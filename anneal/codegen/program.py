@@ -9,6 +9,7 @@ from typing import Final
 from anneal.analysis.bounds import hi, lo
 from anneal.errors import CompileError
 from anneal.ir.dtype import dtypes
+from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 
 
@@ -28,7 +29,10 @@ class Program:
     """PARAMs that are accessed four elements at a time."""
 
     def __post_init__(self) -> None:
-        """Refuse indices that do not fit the 32 bits that WGSL has for them."""
+        """Refuse indices that do not fit the 32 bits that WGSL has for them; those read from memory are checked when they are used."""
+        read: set[UOp] = set()
         for u in self.instructions:
-            if u.dtype is dtypes.index and max(-(lo(u) or 0), hi(u) or 0) > MOST:
+            if u.op is Ops.CAST or not read.isdisjoint(u.src):
+                read.add(u)
+            elif u.dtype is dtypes.index and max(-(lo(u) or 0), hi(u) or 0) > MOST:
                 raise CompileError(f"a kernel would count to {hi(u)}, and an index has 32 bits: split the tensor")
