@@ -7,7 +7,7 @@ kernels behind it, and groups merge only where levels show that no path joins th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -96,11 +96,14 @@ def own_context(node: UOp) -> Context:
 
 
 class Boundaries:
-    """The walk. `stored` values get a buffer in any case; `apart` ones also a kernel that no reader joins."""
+    """The walk. `stored` values get a buffer in any case; `apart` ones also a kernel that no reader joins.
 
-    def __init__(self, order: Sequence[UOp], outputs: Iterable[UOp], stored: dict[UOp, str], apart: frozenset[UOp]) -> None:
+    `expected` are values that an earlier walk stored: what reads them is taken to load them.
+    """
+
+    def __init__(self, order: Sequence[UOp], outputs: Iterable[UOp], stored: dict[UOp, str], apart: frozenset[UOp], expected: Collection[UOp] = ()) -> None:
         self.order = list(order)
-        self.facts: dict[UOp, Facts] = gather_facts(order)
+        self.facts: dict[UOp, Facts] = gather_facts(order, expected)
         self.must: dict[UOp, str] = dict.fromkeys(outputs, "an output of the program") | stored
         self.must |= {u: "contiguous() asked for a buffer" for u in order if u.op is Ops.CONTIGUOUS and u not in self.must}
         self.must |= {u: "assign writes into a buffer" for u in order if u.op is Ops.ASSIGN}
@@ -264,6 +267,8 @@ class Boundaries:
     def _merge_all(self, groups: Iterable[Group]) -> bool:
         """Make several groups one, where levels and loops allow; all or none."""
         members = sorted({g.now() for g in groups}, key=lambda g: g.number)
+        if any(not self.apart.isdisjoint(g.roots) for g in members):
+            return len(members) == 1
         level = max(g.level for g in members)
         if any(g.level < level and level >= g.ceiling for g in members) or any(g.ceiling <= level for g in members):
             return False
