@@ -6,7 +6,7 @@ as the value lies just below it. One walk, each node once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from anneal.analysis.bounds import hi
@@ -30,6 +30,9 @@ class Facts(NamedTuple):
     """True when a reduction with at least as many elements lies below, with nothing stored between."""
 
 
+_LOADED: Final = Facts(1, 0, heavy=False)
+
+
 def elements(dims: Shape) -> int:
     """Number of elements; a symbolic size counts at its largest."""
     total = 1
@@ -38,22 +41,22 @@ def elements(dims: Shape) -> int:
     return total
 
 
-def gather_facts(order: Sequence[UOp]) -> dict[UOp, Facts]:
-    """The facts of each node of a graph in topological order."""
+def gather_facts(order: Sequence[UOp], stored: Collection[UOp] = ()) -> dict[UOp, Facts]:
+    """The facts of each node of a graph in topological order; readers of a node in `stored` load it."""
     table: dict[UOp, Facts] = {}
     for node in order:
-        table[node] = _facts(node, table)
+        table[node] = _facts(node, table, stored)
     return table
 
 
-def _facts(node: UOp, table: dict[UOp, Facts]) -> Facts:
+def _facts(node: UOp, table: dict[UOp, Facts], stored: Collection[UOp]) -> Facts:
     if node.op in _STORED:
-        return Facts(1, 0, heavy=False)
+        return _LOADED
     if node.op is Ops.REDUCE_AXIS:
         return Facts(1, 0, heavy=True)
     if not node.src:
         return Facts(0, 0, heavy=False)
-    below = [table[s] for s in dict.fromkeys(node.src)]
+    below = [_LOADED if s in stored else table[s] for s in dict.fromkeys(node.src)]
     count = elements(shape(node))
     heavy = node.op is not Ops.GATHER and any(f.heavy and elements(shape(s)) >= count for s, f in zip(dict.fromkeys(node.src), below, strict=True))
     own = _SLOW.get(node.op, 1) if node.op.elementwise else 0

@@ -84,7 +84,7 @@ def schedule(sink: UOp, limit: int) -> Schedule:
 def _round(wishes: _Wishes, limit: int) -> Schedule | None:
     graph = toposort(wishes.sink)
     outputs = [u for u in wishes.sink.src if u.op is not Ops.PARAM and elements(shape(u))]
-    placement = Boundaries(graph, outputs, wishes.stored, wishes.apart).run()
+    placement = _place(graph, outputs, wishes)
     if _divide(placement, wishes):
         return None
     builder = Bodies(placement)
@@ -102,6 +102,13 @@ def _round(wishes: _Wishes, limit: int) -> Schedule | None:
         wishes.store_first(waiting[: 1 + len(wishes.apart)])
         return None
     return Schedule(tuple(ordered), builder.buffers, physical, tuple(placement.decisions), wishes.sink.src)
+
+
+def _place(graph: Sequence[UOp], outputs: Sequence[UOp], wishes: _Wishes) -> Placement:
+    """The better of two walks: one that knows nothing, and one that knows what the first has stored."""
+    first = Boundaries(graph, outputs, wishes.stored, wishes.apart).run()
+    second = Boundaries(graph, outputs, wishes.stored, wishes.apart, first.group_of).run()
+    return second if len(second.groups) <= len(first.groups) else first
 
 
 def _divide(placement: Placement, wishes: _Wishes) -> bool:
