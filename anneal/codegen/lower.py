@@ -33,7 +33,7 @@ def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) ->
     flattened = iter(in_terms_of(flat, tile, [_gated(s, tile) for group in groups for s in group]))
     batches, vectors = vectorize([[next(flattened) for _ in group] for group in groups])
 
-    size = shape.lanes if shape.lanes > 1 else min(GROUP, total)
+    size = shape.lanes if shape.lanes > 1 else min(GROUP, target.invocations, total)
     needed = total if shape.lanes > 1 else -(-total // size)
     grid = _grid(needed, target)
     lane = ARENA.intern(Ops.SPECIAL, dtypes.index, (), ("lid.x", size))

@@ -74,7 +74,8 @@ def _shared(sink: UOp, ranges: Sequence[UOp], reduces: Sequence[UOp], outer: fro
     row = max([span(rest), *(span(u.src[1:]) for u in reduces)])
     if row <= ROW:
         return Shape(tile)
-    lanes = min(_power(max(32, row // 4)), 256, target.invocations)
+    room = max(1, target.workgroup_bytes // (4 * max(1, len(reduces))))
+    lanes = min(_power(max(32, row // 4)), 256, _power(target.invocations), _power(room))
     last = rest[-1:]
     quads = tuple((r, 4) for r in last if _size(r) % 4 == 0 and _size(r) >= 4 * lanes and all(r in free_ranges(s) for s in sink.src))
     return Shape(tile, quads, _along(reduces, lanes), lanes)
@@ -130,11 +131,11 @@ def _vector(ranges: tuple[UOp, ...], sink: UOp) -> tuple[tuple[UOp, int], ...]:
 
 def _blocks(ranges: Sequence[UOp], reduces: Sequence[UOp]) -> tuple[tuple[UOp, int], ...]:
     """Up to two axes along which loads are used again, and how many elements of each a thread computes."""
-    loads = [u for u in toposort(*(r.src[0] for r in reduces)) if u.op is Ops.LOAD]
-    again = [r for r in ranges if _size(r) > 1 and any(r not in free_ranges(u) for u in loads)]
+    reads = [free_ranges(u.src[1]) for u in toposort(*(r.src[0] for r in reduces)) if u.op is Ops.LOAD]
+    again = [r for r in ranges if _size(r) > 1 and any(r not in own for own in reads)]
     first = again[-1:]
-    varying = {u for u in loads if first and first[0] in free_ranges(u)}
-    second = [r for r in again[:-1] if any(r not in free_ranges(u) for u in varying)]
+    varying = [own for own in reads if first and first[0] in own]
+    second = [r for r in again[:-1] if any(r not in own for own in varying)]
     axes = second[-1:] + first
     best: tuple[tuple[int, int], tuple[tuple[UOp, int], ...]] = ((1, 0), ())
     for choice in _choices([[n for n in (8, 5, 4, 3, 2, 1) if _size(r) % n == 0] for r in axes]):
