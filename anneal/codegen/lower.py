@@ -23,6 +23,10 @@ from anneal.schedule.indexing import ZERO, free_ranges, span
 
 GROUP: Final = 64
 """Threads of a workgroup whose threads do not work together."""
+LEAST: Final = {True: 32, False: 8}
+"""The smallest such workgroup: what one unit of a GPU, or of a processor, runs in step."""
+SPREAD: Final = 32
+"""Workgroups that a kernel should have, before they grow."""
 
 
 def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) -> Program:
@@ -33,7 +37,7 @@ def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) ->
     flattened = iter(in_terms_of(flat, tile, [_gated(s, tile) for group in groups for s in group]))
     batches, vectors = vectorize([[next(flattened) for _ in group] for group in groups])
 
-    size = shape.lanes if shape.lanes > 1 else min(GROUP, target.invocations, total)
+    size = shape.lanes if shape.lanes > 1 else _group_size(total, target)
     needed = total if shape.lanes > 1 else -(-total // size)
     grid = _grid(needed, target)
     lane = ARENA.intern(Ops.SPECIAL, dtypes.index, (), ("lid.x", size))
@@ -56,6 +60,15 @@ def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) ->
     parts = in_terms_of(flat, tile, tile)
     names = {substitute(part, {flat: point}): f"r{r.arg[1]}" for r, part in zip(tile, parts, strict=True) if part.op is not Ops.CONST}
     return Program(tuple(emitter.out), grid, (size, 1, 1), {point: "point"} | names, vectors)
+
+
+def _group_size(total: int, target: Target) -> int:
+    """Threads of a workgroup that do not work together: fewer where all of them would leave units of the device idle."""
+    least = LEAST[target.local_memory]
+    size = min(GROUP, target.invocations)
+    while size > least and total < SPREAD * size:
+        size //= 2
+    return min(size, total)
 
 
 def _grid(workgroups: int, target: Target) -> tuple[int, int, int]:

@@ -20,9 +20,11 @@ from anneal.schedule.indexing import free_ranges, span
 
 BLOCK: Final = 64
 """Outputs a thread at most."""
-THREADS: Final = 256
-"""Threads that a kernel keeps, before outputs are blocked further."""
-BUSY: Final = {True: 65536, False: 4096}
+THREADS: Final = {True: 256, False: 64}
+"""Threads that a kernel keeps, before outputs are blocked further: on a GPU, and on a processor."""
+VECTORS: Final = 1024
+"""Elements from which an elementwise kernel computes four a thread."""
+BUSY: Final = {True: 65536, False: 1024}
 """Threads that a kernel should have, before its reductions are shared by several: with fast workgroup memory, and without."""
 SHORT: Final = 4
 """Turns up to which the innermost loop of a reduction is written out."""
@@ -61,7 +63,7 @@ def choose(sink: UOp, outer: frozenset[UOp] | None, target: Target) -> Shape:
         return _shared(sink, ranges, reduces, outer, target)
     if not reduces:
         return Shape(ranges, _vector(ranges, sink))
-    upcast = _blocks(ranges, reduces)
+    upcast = _blocks(ranges, reduces, THREADS[target.local_memory])
     block = math.prod(n for _, n in upcast)
     lanes = _lanes(span(ranges) // block, longest, block, reduces, target)
     return Shape(ranges, upcast, _unrolled(reduces, block) if lanes == 1 else _along(reduces, lanes), lanes)
@@ -122,14 +124,14 @@ def _size(r: UOp) -> int:
 
 def _vector(ranges: tuple[UOp, ...], sink: UOp) -> tuple[tuple[UOp, int], ...]:
     """Four neighbours of the last axis a thread, where all are there and threads remain."""
-    if not ranges or _size(ranges[-1]) % 4 or span(ranges) < 4 * THREADS or any(free_ranges(s) != frozenset(ranges) for s in sink.src):
+    if not ranges or _size(ranges[-1]) % 4 or span(ranges) < VECTORS or any(free_ranges(s) != frozenset(ranges) for s in sink.src):
         return ()
     last = ranges[-1]
     loads = (u for u in toposort(sink) if u.op is Ops.LOAD and last in free_ranges(u))
     return ((last, 4),) if all(stride_one(u.src[1], last) for u in loads) else ()
 
 
-def _blocks(ranges: Sequence[UOp], reduces: Sequence[UOp]) -> tuple[tuple[UOp, int], ...]:
+def _blocks(ranges: tuple[UOp, ...], reduces: Sequence[UOp], threads: int) -> tuple[tuple[UOp, int], ...]:
     """Up to two axes along which loads are used again, and how many elements of each a thread computes."""
     reads = [free_ranges(u.src[1]) for u in toposort(*(r.src[0] for r in reduces)) if u.op is Ops.LOAD]
     again = [r for r in ranges if _size(r) > 1 and any(r not in own for own in reads)]
@@ -140,7 +142,7 @@ def _blocks(ranges: Sequence[UOp], reduces: Sequence[UOp]) -> tuple[tuple[UOp, i
     best: tuple[tuple[int, int], tuple[tuple[UOp, int], ...]] = ((1, 0), ())
     for choice in _choices([[n for n in (8, 5, 4, 3, 2, 1) if _size(r) % n == 0] for r in axes]):
         area = math.prod(choice) * len(reduces)
-        if area <= BLOCK and span(tuple(ranges)) // math.prod(choice) >= min(THREADS, span(tuple(ranges)) // 8) and (area, -sum(choice)) > best[0]:
+        if area <= BLOCK and span(ranges) // math.prod(choice) >= min(threads, span(ranges) // 8) and (area, -sum(choice)) > best[0]:
             best = ((area, -sum(choice)), tuple((r, n) for r, n in zip(axes, choice, strict=True) if n > 1))
     return best[1]
 
