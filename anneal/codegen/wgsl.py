@@ -90,6 +90,7 @@ class _Writer:
         self.written = {u.src[0] for u in program.instructions if u.op in (Ops.STORE, Ops.VSTORE)}
 
     def line(self, text: str) -> None:
+        """A line of the function, indented."""
         self.lines.append("  " * self.depth + text)
 
     def of(self, u: UOp) -> str:
@@ -104,6 +105,7 @@ class _Writer:
         return self.text[u]
 
     def helper(self, name: str, *arguments: str) -> str:
+        """A call of a helper function, which the module then holds."""
         if name in _NEEDS:
             self.helpers[_NEEDS[name]] = None
         self.helpers[name] = None
@@ -130,6 +132,7 @@ class _Writer:
     # One method a kind of instruction.
 
     def instruction(self, u: UOp, uses: int) -> None:
+        """Write an instruction."""
         op = u.op
         if op.elementwise:
             self.value(u, self.elementwise(u), uses)
@@ -146,10 +149,10 @@ class _Writer:
             self.control(u)
 
     def control(self, u: UOp) -> None:
+        """Registers, loops, conditions, barriers, workgroup memory and comments."""
         match u.op:
             case Ops.REGISTER:
-                self.line(f"var {u.arg}: {wgsl_type(u.dtype)} = {self.of(u.src[0])};" if u.arg not in self.taken else f"{u.arg} = {self.of(u.src[0])};")
-                self.taken.add(u.arg)
+                self.line(f"var {u.arg}: {wgsl_type(u.dtype)} = {self.of(u.src[0])};")
                 self.text[u] = u.arg
             case Ops.SET:
                 self.line(f"{self.of(u.src[0])} = {_bare(self.of(u.src[1]))};")
@@ -183,6 +186,7 @@ class _Writer:
         self.line(f"let {self.text[u]} = i32(local.{axis});")
 
     def load(self, u: UOp) -> str:
+        """An element, or four, of a buffer; a gated load reads element 0 where the gate fails."""
         memory, index = self.of(u.src[0]), self.of(u.src[1])
         if u.op is Ops.VLOAD:
             return f"{memory}[{_quarter(index)}]"
@@ -193,13 +197,16 @@ class _Writer:
         return f"select({literal(u.dtype.round(0), u.dtype)}, {inner}, {_bare(gate)})"
 
     def from_storage(self, dtype: DType, text: str, memory: UOp | None = None) -> str:
+        """An element of a buffer as a value: bool is stored as u32."""
         return f"({text} != 0u)" if dtype is dtypes.bool and (memory is None or memory.op is Ops.PARAM) else text
 
     def to_storage(self, u: UOp, memory: UOp) -> str:
+        """A value as an element of a buffer."""
         text = _bare(self.of(u))
         return f"select(0u, 1u, {text})" if u.dtype is dtypes.bool and memory.op is Ops.PARAM else text
 
     def store(self, u: UOp) -> None:
+        """Write an element, or four."""
         memory, index = self.of(u.src[0]), self.of(u.src[1])
         if u.src[0].op is Ops.PARAM:
             self.memory[u.src[0].arg[0]] = (u.src[0], True)
@@ -212,6 +219,7 @@ class _Writer:
     # Arithmetic.
 
     def elementwise(self, u: UOp) -> str:
+        """An elementwise operation; bfloat16 results are rounded, since they are kept as f32."""
         a = [self.of(s) for s in u.src]
         text = self.arithmetic(u, a)
         if u.dtype is dtypes.bfloat16 and u.op not in (Ops.WHERE, Ops.MAX, Ops.MIN, Ops.FLOOR):
@@ -219,6 +227,7 @@ class _Writer:
         return text
 
     def arithmetic(self, u: UOp, a: Sequence[str]) -> str:
+        """An elementwise operation by kind."""
         op, kind = u.op, u.src[0].dtype
         if op in (Ops.IDIV, Ops.MOD):
             return self.division(u, a)
@@ -248,6 +257,7 @@ class _Writer:
         raise CompileError(f"{op.name} cannot be written as WGSL")
 
     def division(self, u: UOp, a: Sequence[str]) -> str:
+        """Floor division or modulo: plain where no operand can be negative or the divisor zero."""
         what = "div" if u.op is Ops.IDIV else "mod"
         symbol = "/" if u.op is Ops.IDIV else "%"
         low, divisor = lo(u.src[0]), lo(u.src[1])
@@ -257,6 +267,7 @@ class _Writer:
         return self.helper(name, *map(_bare, a))
 
     def extreme(self, op: Op, kind: DType, a: Sequence[str]) -> str:
+        """Maximum or minimum, NaN where an operand is."""
         name = "max" if op is Ops.MAX else "min"
         if kind is dtypes.bool:
             return f"({a[0]} {'||' if op is Ops.MAX else '&&'} {a[1]})"
@@ -267,6 +278,7 @@ class _Writer:
         return self.helper(f"{name}_f32", _bare(a[0]), _bare(a[1]))
 
     def cast(self, u: UOp, a: str) -> str:
+        """A conversion: toward zero and clamped from float to integer."""
         source, goal = u.src[0].dtype, u.dtype
         if goal is dtypes.bool:
             return f"!({a} == {literal(source.round(0), source)})"  # true for NaN
@@ -280,6 +292,7 @@ class _Writer:
     # The module.
 
     def module(self) -> str:
+        """The whole module."""
         for u, count in zip(self.program.instructions, self.uses, strict=True):
             self.instruction(u, count)
         head = ["enable f16;"] if any(u.dtype is dtypes.float16 for u in self.program.instructions) else []
