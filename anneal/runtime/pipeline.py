@@ -25,8 +25,8 @@ from anneal.codegen.tiles import lower_tiled, tiling_for
 from anneal.codegen.wgsl import render
 from anneal.errors import CompileError
 from anneal.ir import build
+from anneal.ir.dtype import dtypes
 from anneal.ir.graph import toposort
-from anneal.ir.ops import Ops
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape, show
 from anneal.ir.text import print_program
@@ -78,6 +78,9 @@ def _same_shape(old: UOp, new: UOp) -> UOp:
 def _simplify(work: Compilation) -> None:
     table = rules.table("after_autodiff", *rules.TENSOR)
     work.sink = session.apply((work.sink,), table, fix=_same_shape)[0]
+    if not work.target.float16 and (half := next((u for u in toposort(work.sink) if u.dtype is dtypes.float16), None)) is not None:
+        where = f" (line {half.origin[1]} of {half.origin[0]})" if half.origin else ""
+        raise CompileError(f"this target does not compute in float16{where}: cast to float32 or bfloat16, or compile for a device that offers shader-f16")
 
 
 def _schedule(work: Compilation) -> None:
@@ -111,7 +114,7 @@ def _write(work: Compilation) -> None:
 
 
 STAGES: Final[tuple[Stage, ...]] = (
-    Stage("simplified", "no rule of the tensor groups matches; shapes are as before", _simplify),
+    Stage("simplified", "no rule of the tensor groups matches; shapes are as before; the target has every dtype", _simplify),
     Stage("kernels", "every value is computed in place, shared by a workgroup or stored; movement ops are gone; each body binds few enough buffers", _schedule),
     Stage("lowered", "each body is a list of instructions whose loops, conditions and barriers nest", _lower),
     Stage("wgsl", "a plan: WGSL, bindings and dispatches as plain data", _write),
