@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 from anneal.cli.options import VALUED, Parser, add_output
 from anneal.cli.output import nearest, note
 from anneal.errors import AnnealError, CheckpointError, NoDeviceError, UsageError
+from anneal.runtime.device import VARIABLE
 
 VERBS: Final = {
     "train": "train a model and say how well it does on held-out data",
@@ -70,7 +72,23 @@ def _command(argv: list[str]) -> int:
         return _without_verb(rest)
     module = import_module(f"anneal.cli.{verb}")
     arguments = parser_of(verb).parse_args(rest)
-    return int(module.run(arguments))
+    with _default_device(getattr(arguments, "device", None)):
+        return int(module.run(arguments))
+
+
+@contextmanager
+def _default_device(name: str | None) -> Iterator[None]:
+    """Inside, tensors that name no device go to this one, those that a user's model computes while it is made too."""
+    before = os.environ.get(VARIABLE)
+    if name is not None:
+        os.environ[VARIABLE] = name
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VARIABLE] = before
+        elif name is not None:
+            del os.environ[VARIABLE]
 
 
 def parser_of(verb: str) -> Parser:

@@ -1,6 +1,7 @@
 """The model that a command is about: a registered example, or a function of the user's own file.
 
-The function takes no arguments and returns an `Example`, a `Tensor` or a list of tensors. What goes wrong in the user's code is reported
+The function takes no arguments and returns an `Example`, a `Tensor` or a list of tensors; with `--backward` the first of these is the loss,
+and the others, if any, are what it is differentiated for. What goes wrong in the user's code is reported
 with the user's own line.
 
 >>> load("mlp").name
@@ -27,7 +28,7 @@ from anneal.examples import EXAMPLES
 from anneal.examples.example import Example
 from anneal.examples.program import Part, Program
 from anneal.ir.graph import toposort
-from anneal.tensor import storage
+from anneal.ir.ops import Ops
 from anneal.tensor.tensor import Tensor
 
 
@@ -60,11 +61,13 @@ class Model:
 
 
 def _with_gradients(name: str, tensors: list[Tensor]) -> list[Tensor]:
-    if len(tensors) != 1:
-        raise UsageError(f"{name} returned {len(tensors)} tensors: --backward needs one, the loss")
-    tensors[0].backward()
-    below = [t for node in toposort(tensors[0].uop) for t in storage.holders(node) if isinstance(t, Tensor)]
-    return [tensors[0], *(t.grad for t in dict.fromkeys(below) if t.grad is not None)]
+    """The first tensor, the loss, and its gradients: for the tensors after it, or else for every buffer of floats below it."""
+    loss, *wanted = tensors
+    nodes = toposort(loss.uop, enter=lambda u: u.op is not Ops.DETACH)
+    wanted = wanted or [Tensor(u) for u in nodes if u.op is Ops.BUFFER and u.dtype.is_float]
+    if not wanted or loss.numel() != 1:
+        raise UsageError(f"{name}: --backward needs a loss of one element, computed from floats; return it alone, or before the tensors to differentiate for")
+    return [loss, *loss.gradient(*wanted)]
 
 
 def load(reference: str) -> Model:

@@ -32,4 +32,4 @@ class Conv:
 
 _images = partial(digits.load, 1, 8, 8)
 
-EXAMPLE: Final = Example("conv", "convolutions of 16 and 32 channels, max-pool, linear on handwritten digits, Adam", Conv, _images, optimizer="adam", lr=3e-3)
+EXAMPLE: Final = Example("conv", "convolutions of 16 and 32 channels, max-pool, linear on handwritten digits, Adam", Conv, _images, optimizer="adam", lr=5e-3)

@@ -72,8 +72,8 @@ class _Kind(NamedTuple):
 
 OPTIMIZERS: Final[dict[str, _Kind]] = {
     "sgd": _Kind(lambda params, lr: nn.optim.SGD(params, lr, momentum=0.9), 0.1),
-    "adam": _Kind(nn.optim.Adam, 3e-3),
-    "adamw": _Kind(nn.optim.AdamW, 3e-3),
+    "adam": _Kind(nn.optim.Adam, 5e-3),
+    "adamw": _Kind(nn.optim.AdamW, 5e-3),
 }
 """Optimisers by name, each with its usual learning rate. `sgd` has a momentum of 0.9."""
 

@@ -43,6 +43,8 @@ class Program:
             tensor.own()
         Tensor.manual_seed(seed)
         self.model = example.model()
+        for tensor in nn.state.get_state_dict(self.model).values():
+            tensor.own()  # statistics that begin as constants are read from memory too, or each step would begin with the constants
         self.parameters = nn.state.get_parameters(self.model)
         if not self.parameters:
             kind = type(self.model).__name__

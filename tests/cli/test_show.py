@@ -1,0 +1,179 @@
+"""`anneal graph`, `kernels`, `run` and `doctor`: what they print is the real thing, and is as their schemas say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import anneal as package
+from anneal.cli.main import main
+from anneal.examples import EXAMPLES
+from anneal.examples.program import Program
+from anneal.export.schema import Graph, Kernels, check
+from anneal.export.schema import Run as RunDocument
+from anneal.runtime.plan import Plan
+
+Run = Callable[..., Any]
+PARTS = {"forward": [], "backward": ["--backward"], "step": ["--step"]}
+
+
+def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    assert main([*argv, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("model", EXAMPLES)
+@pytest.mark.parametrize("part", PARTS)
+def test_kernels_are_those_of_the_program_and_of_its_phases(model: str, part: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    document = printed(capsys, "kernels", model, *PARTS[part])
+    check(document, Kernels)
+    plan = package.compile(*Program(EXAMPLES[model]).outputs(part), target=package.Target.portable())
+    assert document["fingerprint"] == plan.fingerprint
+    assert [k["wgsl"] for k in document["kernels"]] == [k.wgsl for k in plan.kernels]
+    expected = {"forward": {"forward"}, "backward": {"forward", "backward"}, "step": {"forward", "backward", "update"}}[part]
+    assert {p for k in document["kernels"] for p in k["phases"]} == expected
+    assert all(k["outputs"] and (k["boundaries"] or k["ops"]) for k in document["kernels"])
+    assert all(b["reason"] for k in document["kernels"] for b in k["boundaries"])
+
+
+@pytest.mark.parametrize("model", EXAMPLES)
+def test_a_step_fuses_across_phases_and_marks_it(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kernels", model, "--step"]) == 0
+    assert "▪ backward+update" in capsys.readouterr().out
+
+
+def test_values_go_by_the_users_names(capsys: pytest.CaptureFixture[str]) -> None:
+    document = printed(capsys, "kernels", "mlp", "--step")
+    read = {v["name"] for k in document["kernels"] for v in k["inputs"]}
+    written = {v["name"] for k in document["kernels"] for v in k["outputs"]}
+    assert {"inputs", "labels", "batch", "hidden.weight", "optimizer.lr"} <= read
+    assert {"hidden.weight", "output.bias", "optimizer.velocity.0", "output0"} <= written
+
+
+def test_train_runs_the_very_plan_that_kernels_shows(anneal: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed(capsys, "kernels", "mlp", "--step", "--device", "reference", "--batch", "32")
+    run = anneal("train", "mlp", "--steps", "1", "--batch", "32", "--device", "reference", "--json")
+    assert run.json["fingerprint"] == shown["fingerprint"]
+
+
+def test_wgsl_is_printed_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kernels", "mlp"]) == 0
+    short = capsys.readouterr().out
+    assert main(["kernels", "mlp", "--wgsl"]) == 0
+    long = capsys.readouterr().out
+    assert "@compute" not in short
+    assert long.count("@compute") == short.count("workgroups of")
+
+
+@pytest.mark.parametrize("model", EXAMPLES)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_graph_is_whole_and_in_order(model: str, part: str, capsys: pytest.CaptureFixture[str]) -> None:
+    document = printed(capsys, "graph", model, *PARTS[part])
+    check(document, Graph)
+    nodes = document["nodes"]
+    assert [n["id"] for n in nodes] == list(range(len(nodes)))
+    assert all(s < n["id"] for n in nodes for s in n["src"])
+    used = {s for n in nodes for s in n["src"]} | set(document["outputs"])
+    assert used == set(range(len(nodes)))
+    assert {n["name"] for n in nodes if n["op"] == "param"} >= {"inputs", "batch", "output.weight"}
+    files = {Path(n["origin"]["file"]).name for n in nodes if n["origin"]}
+    assert f"{model}.py" in files
+    rules = {n["rule"] for n in nodes if n["phase"] == "backward"}
+    assert bool(rules - {None}) is (part != "forward")
+
+
+def test_a_graph_as_text_has_a_line_for_each_node(capsys: pytest.CaptureFixture[str]) -> None:
+    document = printed(capsys, "graph", "mlp", "--step")
+    assert main(["graph", "mlp", "--step", "--plain"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(document["nodes"]) + 1
+    assert lines[-1].startswith("return %")
+    assert any("matmul" in line or "reduce_axis" in line for line in lines)
+    assert any("mlp.py:" in line and "- forward" in line for line in lines)
+    assert any("^ update" in line for line in lines)
+
+
+def test_the_graph_does_not_depend_on_the_process(anneal: Run) -> None:
+    first, second = (anneal("graph", "conv", "--step", "--json", PYTHONHASHSEED=seed).out for seed in ("1", "2"))
+    assert first == second
+
+
+@pytest.mark.parametrize("device", ["webgpu", "reference"])
+def test_run_shows_predictions(device: str, anneal: Run) -> None:
+    assert anneal("train", "mlp", "--steps", "60", "--device", "reference", "--save", "file").code == 0
+    done = anneal("run", "mlp", "--load", "file", "--batch", "50", "--device", device, "--json")
+    assert done.code == 0
+    result = done.json
+    check(result, RunDocument)
+    best = [row.index(max(row)) for row in result["outputs"][0]["values"]]
+    assert result["predictions"] == best
+    right = sum(a == b for a, b in zip(best, result["labels"], strict=True)) / 50
+    assert result["accuracy"] == pytest.approx(right)
+    assert right > 0.7
+
+
+def test_run_without_a_checkpoint_says_that_nothing_is_trained(anneal: Run) -> None:
+    done = anneal("run", "conv", "--device", "reference", "--batch", "3")
+    assert done.code == 0
+    assert "with parameters that are not trained" in done.out
+    assert len(done.out.splitlines()) == 5
+
+
+def test_doctor_finds_devices_that_work(anneal: Run) -> None:
+    done = anneal("doctor", "--json")
+    assert done.code == 0
+    devices = {d["name"]: d for d in done.json["devices"]}
+    for device in devices.values():
+        assert device["works"]
+        assert device["check"]["kernels"] >= 2
+        assert device["check"]["error"] < 1e-4
+        assert device["target"]["storage_buffers"] >= package.Target.portable().storage_buffers
+    assert set(devices) == {"webgpu", "reference"}
+    assert anneal("doctor").code == 0
+
+
+def test_without_a_gpu_doctor_says_what_to_install_and_train_goes_on_without(anneal: Run, tmp_path: Path) -> None:
+    (tmp_path / "shim").mkdir()
+    (tmp_path / "shim" / "wgpu.py").write_text("raise ImportError('hidden by a test')\n")
+    hidden = {"PYTHONPATH": f"{tmp_path / 'shim'}:{Path(package.__file__).parents[1]}"}
+    done = anneal("doctor", "--json", **hidden)
+    assert done.code == 3
+    assert {d["name"]: d["works"] for d in done.json["devices"]} == {"webgpu": False, "reference": True}
+    assert [p["remedy"] for p in done.json["problems"]]
+    assert anneal("doctor", **hidden).code == 3
+    for verb in ("train", "run"):
+        asked = anneal(verb, "mlp", "--device", "webgpu", **hidden)
+        assert (asked.code, asked.out) == (3, "")
+        assert asked.err.startswith("anneal: error: no GPU")
+    default = anneal("train", "mlp", "--steps", "2", "--json", **hidden)
+    assert default.code == 0
+    assert default.json["device"] == "reference"
+    assert "running on the reference device instead" in default.err
+
+
+def test_doctor_names_a_device_that_computes_wrong_numbers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from anneal.runtime.reference import ReferenceDevice
+
+    read = ReferenceDevice.read
+    monkeypatch.setattr(ReferenceDevice, "read", lambda *a: bytes(len(read(*a))))
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "reference: it computes wrong numbers" in found["problems"][-1]["problem"]
+
+
+def test_a_device_that_runs_out_of_memory_or_is_lost_is_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from anneal.errors import DeviceError
+    from anneal.runtime.reference import ReferenceDevice
+
+    def lost(self: object, plan: Plan, storages: object, symbols: object = None) -> None:
+        raise DeviceError("the device was lost")
+
+    monkeypatch.setattr(ReferenceDevice, "execute", lost)
+    assert main(["train", "mlp", "--device", "reference", "--json"]) == 1
+    assert capsys.readouterr() == ("", "anneal: error: the device was lost\n")

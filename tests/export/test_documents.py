@@ -1,0 +1,99 @@
+"""Documents: what they say is what the graph and the plan hold, and the schema rejects what is something else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import anneal
+from anneal import Target, Tensor
+from anneal.errors import ParseError
+from anneal.export import graph, kernels
+from anneal.export.schema import Graph, Kernels, check
+from anneal.ir import build
+from anneal.ir.dtype import dtypes
+from anneal.ir.ops import Ops
+
+
+def plain(phases: Any) -> str:
+    return "+".join(phases)
+
+
+def same(text: str) -> str:
+    return text
+
+
+def document() -> Graph:
+    x = build.param(0, (2, 3), dtypes.float32)
+    filled = build.pad(x, ((0, 0), (1, 1)), float("-inf"))
+    return graph.describe(build.sink(build.reduce_axis(Ops.MAX, filled, (1,)), x), "demo", "forward", ["x"])
+
+
+def test_a_graph_says_what_its_nodes_are() -> None:
+    made = document()
+    check(made, Graph)
+    ops = {n["op"]: n for n in made["nodes"]}
+    assert ops["param"]["name"] == "x"
+    assert ops["const"]["arg"] == "-inf"
+    assert ops["reduce_axis"]["arg"] == ["max", [1]]
+    assert ops["pad"]["shape"] == [2, 5]
+    assert made["outputs"] == [ops["reduce_axis"]["id"], ops["param"]["id"]]
+    json.dumps(made, allow_nan=False)
+
+
+def test_a_graph_as_text() -> None:
+    text = graph.lines(document(), plain, same)
+    assert text[0].split() == ["%0", "=", "param(x)", "float32(2,", "3)", "forward"]
+    assert text[-2].split()[2:5] == ["reduce_axis(%2,", "(max,", "(1)))"]
+    assert text[-1] == "return %3, %0"
+
+
+def test_symbols_are_shown_by_name() -> None:
+    n = build.variable("n", 1, 8)
+    made = graph.describe(build.sink(build.param(0, (n, 3), dtypes.float32)), "demo", "forward")
+    assert made["nodes"][0]["shape"] == ["n", 3]
+    check(made, Graph)
+
+
+def test_a_deep_graph_is_described_without_recursion() -> None:
+    x = Tensor([1.0])
+    for _ in range(20_000):
+        x = x + 1.5
+    made = graph.describe(build.sink(x.uop), "deep", "forward")
+    assert len(made["nodes"]) == 20_002
+    check(made, Graph)
+
+
+def test_kernels_add_up() -> None:
+    a, b = Tensor.rand(8, 16), Tensor.rand(16, 4)
+    plan = anneal.compile((a @ b).relu(), target=Target.portable())
+    made = kernels.describe(plan, "demo", "forward")
+    check(made, Kernels)
+    assert [k["name"] for k in made["kernels"]] == [k.name for k in plan.kernels]
+    for kernel, real in zip(made["kernels"], plan.kernels, strict=True):
+        assert len(kernel["inputs"]) + len(kernel["outputs"]) == len(real.bindings)
+    assert made["target"] == Target.portable().to_dict()
+    text = kernels.lines(made, plain, same)
+    assert sum(line.startswith("   runs") for line in text) == len(plan.kernels)
+    assert text[-1] == f"plan {plan.fingerprint}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": "1"}, "version: expected int, found '1'"),
+        ({"version": True}, "version: expected int, found True"),
+        ({"schema": "anneal.kernels"}, "schema: expected"),
+        ({"outputs": [0, "1"]}, r"outputs\[1\]: expected int"),
+        ({"nodes": [3]}, r"nodes\[0\] is 3: expected Node"),
+        ({"nodes": [{"id": 0}]}, r"nodes\[0\] lacks arg, dtype"),
+        ({"nodes": None}, "nodes: expected"),
+    ],
+)
+def test_the_schema_rejects_what_is_something_else(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ParseError, match=said):
+        check({**document(), **change}, Graph)
+    with pytest.raises(ParseError, match="the document is 3"):
+        check(3, Graph)
