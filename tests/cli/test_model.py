@@ -113,7 +113,7 @@ def test_a_file_next_to_the_users_can_be_imported(file: Write, tmp_path: Path, c
         ("import sys\nsys.exit(5)\n", "f", "mine.py:2: in <module>: sys.exit(5): SystemExit: 5"),
         ("import nowhere_to_be_found\n", "f", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
         ("def f(x):\n    return x\n", "f", "TypeError: f() missing 1 required positional argument: 'x'"),
-        ("from anneal import Tensor as T\ndef f():\n    return T([1.0]) @ T([1.0, 2.0])\n", "f", "mine.py:3: in f: return T([1.0]) @ T([1.0, 2.0]): ShapeError"),
+        ("from anneal import Tensor as T\ndef f():\n    return T([1.0]) @ T([1, 2])\n", "f", "mine.py:3: in f: return T([1.0]) @ T([1, 2]): ShapeError"),
         ("\0", "f", "mine.py"),
     ],
 )
