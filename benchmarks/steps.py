@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final, TextIO
 
 from anneal import Tensor
@@ -130,24 +131,26 @@ def measure(device: Device, windows: int, out: TextIO) -> list[Line]:
         made.append(line)
         print(line, file=out, flush=True)
 
-    def peer(run: Callable[[], object]) -> float | None:
-        return clock(run, windows) if torch else None
+    def peer(name: str, *operands: Any) -> float | None:
+        return clock(partial(getattr(torch, name), *operands), windows) if torch else None
+
+    def rand(*shape: int) -> Any:
+        return torch.rand(*shape) if torch else None
 
     for name in EXAMPLES:
         add(step(name, device, windows, torch_step(torch, name, windows) if torch else None))
     x, y, m = (_random(device, *shape) for shape in ((ELEMENTS,), (ELEMENTS,), (ROWS, ROWS)))
-    tx, ty, tm = (torch.rand(ELEMENTS), torch.rand(ELEMENTS), torch.rand(ROWS, ROWS)) if torch else (None, None, None)
+    tx, ty, tm = rand(ELEMENTS), rand(ELEMENTS), rand(ROWS, ROWS)
     large, square = 4 * ELEMENTS / 1e9, 4 * ROWS * ROWS / 1e9
-    add(kernel("copy 16 MiB", x.contiguous(), device, windows, 2 * large, "GB/s", peer(lambda: tx.clone())))
-    add(kernel("add 16 MiB", x + y, device, windows, 3 * large, "GB/s", peer(lambda: tx + ty)))
-    add(kernel("sum 16 MiB", x.sum(), device, windows, large, "GB/s", peer(lambda: tx.sum())))
+    add(kernel("copy 16 MiB", x.contiguous(), device, windows, 2 * large, "GB/s", peer("clone", tx)))
+    add(kernel("add 16 MiB", x + y, device, windows, 3 * large, "GB/s", peer("add", tx, ty)))
+    add(kernel("sum 16 MiB", x.sum(), device, windows, large, "GB/s", peer("sum", tx)))
     for axis in (0, 1):
-        add(kernel(f"sum {ROWS}×{ROWS}, axis {axis}", m.sum(axis), device, windows, square, "GB/s", peer(lambda axis=axis: tm.sum(axis))))  # type: ignore[misc]
-    add(kernel(f"softmax {ROWS}×{ROWS}", m.softmax(1), device, windows, 2 * square, "GB/s", peer(lambda: tm.softmax(1))))
+        add(kernel(f"sum {ROWS}×{ROWS}, axis {axis}", m.sum(axis), device, windows, square, "GB/s", peer("sum", tm, axis)))
+    add(kernel(f"softmax {ROWS}×{ROWS}", m.softmax(1), device, windows, 2 * square, "GB/s", peer("softmax", tm, 1)))
     for size in (512, 1024):
         a, b = _random(device, size, size), _random(device, size, size)
-        ta, tb = (torch.rand(size, size), torch.rand(size, size)) if torch else (None, None)
-        add(kernel(f"matmul {size}", a @ b, device, windows, 2 * size**3 / 1e9, "GFLOP/s", peer(lambda ta=ta, tb=tb: ta @ tb)))  # type: ignore[misc]
+        add(kernel(f"matmul {size}", a @ b, device, windows, 2 * size**3 / 1e9, "GFLOP/s", peer("matmul", rand(size, size), rand(size, size))))
     return made
 
 
