@@ -158,11 +158,16 @@ def _known_sizes(graph: Sequence[UOp]) -> None:
             raise CompileError(f"{what} is known at run time only, which kernels cannot take yet: give it a number")
 
 
-def _run(sink: UOp, target: Target, counted: Session) -> Plan:
+def begin(sink: UOp, target: Target) -> Compilation:
+    """A program before the first stage. Raises CompileError where kernels cannot take it."""
     graph = toposort(sink)
     _known_sizes(graph)
     inputs = sorted((u for u in graph if u.op is Ops.PARAM), key=lambda u: u.arg[0])
-    work = Compilation(single_assigns(sink), target, tuple(inputs))
+    return Compilation(single_assigns(sink), target, tuple(inputs))
+
+
+def _run(sink: UOp, target: Target, counted: Session) -> Plan:
+    work = begin(sink, target)
     for stage in STAGES:
         counted.stage = stage.name
         start = time.perf_counter()
@@ -171,4 +176,4 @@ def _run(sink: UOp, target: Target, counted: Session) -> Plan:
     if work.plan is None:
         raise CompileError("the pipeline ended without a plan")
     plan = replace(work.plan, outputs=work.plan.outputs[: len(sink.src)])
-    return plan.with_stats(uops=len(graph), rewrites=counted.rewrites, ms=work.milliseconds)
+    return plan.with_stats(uops=len(toposort(sink)), rewrites=counted.rewrites, ms=work.milliseconds)
