@@ -163,7 +163,8 @@ def realize(outputs: Sequence[UOp], name: str | None = None) -> list[UOp]:
     """Compute graphs together, in one plan, and return for each the node of the buffer (perhaps reshaped) that holds its values."""
     wanted = [u for u in dict.fromkeys(outputs) if storage.realised(u) is None and 0 not in sizes(u)]
     program = trace(wanted)
-    device = open_device(next((n for n in (name, *(b.device for b in program.buffers)) if n), None))
+    there = [storage.buffer_of(storage.base(v)) for u in outputs if (v := storage.realised(u)) is not None]
+    device = open_device(next((n for n in (name, *(b.device for b in (*program.buffers, *there))) if n), None))
     found: dict[UOp, UOp] = {}
     if wanted:
         run = Executable(program, device)
