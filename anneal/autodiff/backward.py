@@ -145,4 +145,3 @@ def _fitted(operand: UOp, part: UOp) -> UOp:
     assert shape(part) == shape(operand), f"a gradient of shape {show(shape(part))} for an operand of shape {show(shape(operand))}"
     assert part.dtype in (operand.dtype, wide(operand.dtype)), f"a gradient of {part.dtype} for an operand of {operand.dtype}"
     return part
-

@@ -36,4 +36,3 @@ def bind(sink: UOp, physical: Callable[[UOp], UOp]) -> Bound:
     number = {m: i for i, m in enumerate(memory)}
     table = {u: ARENA.intern(Ops.PARAM, u.dtype, (), (number[physical(u)], (product(shape(u)),))) for u in found}
     return Bound(substitute(sink, table), tuple(memory), len({physical(u) for u in stored}))
-

@@ -20,7 +20,13 @@ from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import UOp
 
 _TYPES: Final = {
-    dtypes.float32: "f32", dtypes.bfloat16: "f32", dtypes.float16: "f16", dtypes.int32: "i32", dtypes.uint32: "u32", dtypes.bool: "bool", dtypes.index: "i32",
+    dtypes.float32: "f32",
+    dtypes.bfloat16: "f32",
+    dtypes.float16: "f16",
+    dtypes.int32: "i32",
+    dtypes.uint32: "u32",
+    dtypes.bool: "bool",
+    dtypes.index: "i32",
 }
 _HELPERS: Final = {
     "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
@@ -348,4 +354,3 @@ def _uses(instructions: Sequence[UOp]) -> list[int]:
 def render(program: Program) -> str:
     """The WGSL module of a program."""
     return _Writer(program).module()
-

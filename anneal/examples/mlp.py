@@ -27,4 +27,4 @@ class MLP:
         return self.output(hidden)
 
 
-EXAMPLE: Final = Example("mlp", "64 → 128 → 10 with ReLU on handwritten digits, SGD with momentum", MLP, digits.load, optimizer="sgd", lr=0.1)
+EXAMPLE: Final = Example("mlp", "64 → 128 → 10 with ReLU on handwritten digits, SGD with momentum", MLP, digits.load, optimizer="sgd", lr=0.2)

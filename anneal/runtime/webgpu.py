@@ -248,7 +248,6 @@ class WebGPUDevice:
             seconds.append(time.perf_counter() - start)
         return seconds
 
-
     # Preparing.
 
     def _recording(self, plan: Plan, storages: Sequence[Storage], symbols: Mapping[str, int]) -> _Recording:
@@ -332,6 +331,7 @@ class WebGPUDevice:
             whole = self._device.create_pipeline_layout(bind_group_layouts=[layout])
             stage = {"module": module, "entry_point": "main"}
             return _Pipeline(self._device.create_compute_pipeline(label=kernel.name, layout=whole, compute=stage), layout)
+
 
 def _block(storage: Storage) -> _Block:
     if not isinstance(storage, _Storage):

@@ -209,6 +209,8 @@ class Boundaries:
         alone = only.outer is not None and all(set(groups) == {only} for groups in reads.values())
         if facts.loads == 0 or recompute <= store * (SAVED if alone else 1):
             return "inline", f"computed again at {len(points)} places: {recompute:.0f} load units against {store:.0f} if stored" if len(points) > 1 else ""
+        if len(points) > 1 and len(reads) == 1 and self._merge_all(next(iter(reads.values()))):
+            return "inline", f"{len(points)} outputs that read it share one kernel"
         return "global", f"read {sum(points)} times at {len(points)} places: {recompute:.0f} load units to compute again against {store:.0f} stored once"
 
     def _row_value(self, node: UOp, reads: Reads) -> bool:

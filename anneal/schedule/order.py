@@ -25,10 +25,7 @@ def physical_of(buffers: dict[UOp, UOp]) -> Callable[[UOp], UOp]:
 def hazards(bodies: Sequence[Body], physical: Callable[[UOp], UOp]) -> list[UOp]:
     """Assigns in kernels where one invocation may overwrite what another one still reads."""
     return [
-        root
-        for body in bodies
-        for root, store in zip(body.roots, body.sink.src, strict=True)
-        if root.op is Ops.ASSIGN and _overtakes(store, body, physical)
+        root for body in bodies for root, store in zip(body.roots, body.sink.src, strict=True) if root.op is Ops.ASSIGN and _overtakes(store, body, physical)
     ]
 
 

@@ -99,8 +99,9 @@ def test_a_graph_as_text_has_a_line_for_each_node(capsys: pytest.CaptureFixture[
     assert any("^ update" in line for line in lines)
 
 
-def test_the_graph_does_not_depend_on_the_process(anneal: Run) -> None:
-    first, second = (anneal("graph", "conv", "--step", "--json", PYTHONHASHSEED=seed).out for seed in ("1", "2"))
+@pytest.mark.parametrize("verb", ["graph", "kernels"])
+def test_what_is_shown_does_not_depend_on_the_process(verb: str, anneal: Run) -> None:
+    first, second = (anneal(verb, "conv", "--step", "--json", PYTHONHASHSEED=seed).out for seed in ("1", "2"))
     assert first == second
 
 

@@ -117,7 +117,7 @@ def test_works_afterwards(device: Device) -> None:
 def test_bad_program_names_the_kernel() -> None:
     plan = copy().plan
     device = get_device("reference")
-    for text, error in (("%0 = nonsense:float32", ParseError), ("%0 = loop:index [\"k\"]", DeviceError)):
+    for text, error in (("%0 = nonsense:float32", ParseError), ('%0 = loop:index ["k"]', DeviceError)):
         broken = replace(plan, kernels=(replace(plan.kernels[0], name="broken", program=text),))
         with pytest.raises((error, ParseError), match="kernel broken: "):
             device.execute(broken, [device.allocate(1024), device.allocate(1024)])
