@@ -100,11 +100,11 @@ def _interruptible() -> Iterator[list[int]]:
     """Inside, a first Ctrl-C only adds to the list; the next one is Python's own again."""
     pressed: list[int] = []
 
-    def press(number: int, _: object) -> None:
+    def _press(number: int, _: object) -> None:
         pressed.append(number)
         signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, press)
+    before = signal.signal(signal.SIGINT, _press)
     try:
         yield pressed
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from anneal import Tensor, nn
 from anneal.errors import AnnealError, CheckpointError, UsageError
@@ -66,7 +67,6 @@ def test_both_devices_train_alike(name: str, batch: int, steps: int) -> None:
 
 
 def test_losses_are_those_of_pytorch() -> None:
-    torch = pytest.importorskip("torch")
     program = Program(EXAMPLES["mlp"])
     data = [torch.tensor(t.tolist()) for t in program.data]
     w1, b1, w2, b2 = (torch.tensor(p.tolist(), requires_grad=True) for p in program.parameters)
