@@ -70,7 +70,7 @@ def test_losses_are_those_of_pytorch() -> None:
     program = Program(EXAMPLES["mlp"])
     data = [torch.tensor(t.tolist()) for t in program.data]
     w1, b1, w2, b2 = (torch.tensor(p.tolist(), requires_grad=True) for p in program.parameters)
-    optimizer = torch.optim.SGD([w1, b1, w2, b2], lr=EXAMPLES["mlp"].lr, momentum=0.9)
+    optimizer = torch.optim.SGD([w1, b1, w2, b2], lr=program.optimizer.lr.item(), momentum=0.9)
     trainer = Trainer(program, get_device("webgpu"))
     expected = []
     for step in range(15):
