@@ -245,6 +245,8 @@ class _Writer:
                     return f"({a[other]} - {self.of(negated)})"
         if kind is dtypes.bool and op in (Ops.ADD, Ops.MUL):
             return f"({a[0]} {'||' if op is Ops.ADD else '&&'} {a[1]})"
+        if op is Ops.LT and kind is dtypes.bool:
+            return f"(!{a[0]} && {a[1]})"
         if op is Ops.XOR and kind is dtypes.bool:
             return f"!{a[0]}" if u.src[1].op is Ops.CONST and u.src[1].arg else f"({a[0]} != {a[1]})"
         if op in _INFIX:
