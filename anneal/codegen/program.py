@@ -12,7 +12,6 @@ from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 
-
 MOST: Final = (1 << 31) - 1
 
 

@@ -29,8 +29,10 @@ def _webgpu() -> Device:
 
 
 def _reference() -> Device:
-    from anneal.runtime.reference import ReferenceDevice
-
+    try:
+        from anneal.runtime.reference import ReferenceDevice
+    except ModuleNotFoundError as error:
+        raise NoDeviceError(f"the reference device needs {error.name}: pip install {error.name}") from error
     return ReferenceDevice()
 
 

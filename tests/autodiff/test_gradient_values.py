@@ -191,7 +191,7 @@ def test_sizes_known_at_run_time() -> None:
     assert g is not None
     data = torch.tensor([[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]], requires_grad=True)
     above = torch.nn.functional.pad(data, (0, 0, 1, 0))
-    (above[2:, :1].sin().sum() * above.amax(0).sum() + (data * data.prod(0, keepdim=True)).sum()).backward()  # type: ignore[no-untyped-call]
+    (above[2:, :1].sin().sum() * above.amax(0).sum() + (data * data.prod(0, keepdim=True)).sum()).backward()
     [found] = evaluate([g], {x: data.detach().ravel().tolist(), n: [3]})
     assert data.grad is not None
     np.testing.assert_allclose(found, data.grad.ravel().numpy(), rtol=1e-5)
