@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ GPU: Final = Target(float16=True)
 
 
 @pytest.fixture(params=["webgpu", "reference"])
-def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each device, with the kernels of a GPU whose workgroup memory is fast."""
     name = str(request.param)
     found = get_device(name)
