@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from anneal.analysis.bounds import lo
+from anneal.codegen.helpers import HELPERS, NEEDS
 from anneal.codegen.program import Program
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType, Scalar, dtypes
+from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import UOp
 
@@ -28,24 +30,10 @@ _TYPES: Final = {
     dtypes.bool: "bool",
     dtypes.index: "i32",
 }
-_HELPERS: Final = {
-    "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
-    "  let q = a / b;\n  return select(q, q - 1, (a != q * b) && ((a < 0) != (b < 0)));\n}",
-    "floor_mod_i32": "fn floor_mod_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
-    "  let r = a - (a / b) * b;\n  return select(r, r + b, (r != 0) && ((r < 0) != (b < 0)));\n}",
-    "div_u32": "fn div_u32(a: u32, b: u32) -> u32 { return select(a / max(b, 1u), 0u, b == 0u); }",
-    "mod_u32": "fn mod_u32(a: u32, b: u32) -> u32 { return select(a % max(b, 1u), 0u, b == 0u); }",
-    "is_nan": "fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
-    "max_f32": "fn max_f32(a: f32, b: f32) -> f32 { return select(select(max(a, b), b, is_nan(b)), a, is_nan(a)); }",
-    "min_f32": "fn min_f32(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, is_nan(b)), a, is_nan(a)); }",
-    "to_i32": "fn to_i32(x: f32) -> i32 { return select(select(i32(clamp(x, -2147483648.0, 2147483520.0)), 2147483647, x >= 2147483648.0), 0, is_nan(x)); }",
-    "to_u32": "fn to_u32(x: f32) -> u32 { return select(select(u32(clamp(x, 0.0, 4294967040.0)), 4294967295u, x >= 4294967296.0), 0u, is_nan(x)); }",
-    "bf16": "fn bf16(x: f32) -> f32 {\n"
-    "  let b = bitcast<u32>(x);\n  return select(bitcast<f32>((b + 0x7fffu + ((b >> 16u) & 1u)) & 0xffff0000u), x, is_nan(x));\n}",
-}
-_NEEDS: Final = {"max_f32": "is_nan", "min_f32": "is_nan", "to_i32": "is_nan", "to_u32": "is_nan", "bf16": "is_nan"}
 _INFIX: Final[dict[Op, str]] = {Ops.ADD: "+", Ops.MUL: "*", Ops.DIV: "/", Ops.LT: "<", Ops.EQ: "==", Ops.AND: "&", Ops.OR: "|", Ops.XOR: "^"}
 _CALL: Final[dict[Op, str]] = {Ops.EXP2: "exp2", Ops.LOG2: "log2", Ops.SIN: "sin", Ops.SQRT: "sqrt", Ops.FLOOR: "floor"}
+MODERATE: Final = 1e30
+"""Divisors below this need no scaling."""
 _LONG: Final = 90
 """Characters from which an expression gets a name of its own."""
 
@@ -112,8 +100,8 @@ class _Writer:
 
     def helper(self, name: str, *arguments: str) -> str:
         """A call of a helper function, which the module then holds."""
-        if name in _NEEDS:
-            self.helpers[_NEEDS[name]] = None
+        if name in NEEDS:
+            self.helpers[NEEDS[name]] = None
         self.helpers[name] = None
         return f"{name}({', '.join(arguments)})"
 
@@ -249,6 +237,8 @@ class _Writer:
             return f"(!{a[0]} && {a[1]})"
         if op is Ops.XOR and kind is dtypes.bool:
             return f"!{a[0]}" if u.src[1].op is Ops.CONST and u.src[1].arg else f"({a[0]} != {a[1]})"
+        if kind.is_float and (careful := self.careful(u, a)):
+            return careful
         if op in _INFIX:
             return f"({a[0]} {_INFIX[op]} {a[1]})"
         if op in _CALL:
@@ -256,6 +246,8 @@ class _Writer:
         match op:
             case Ops.SHL | Ops.SHR:
                 return f"({a[0]} {op.symbol} (u32({_bare(a[1])}) & 31u))"
+            case Ops.WHERE if u.dtype.is_float and _decides_between(u):
+                return self.in_f32("pick", u.dtype, a[2], a[1], a[0])
             case Ops.WHERE:
                 return f"select({_bare(a[2])}, {_bare(a[1])}, {_bare(a[0])})"
             case Ops.CAST:
@@ -263,6 +255,22 @@ class _Writer:
             case Ops.BITCAST:
                 return f"bitcast<{wgsl_type(u.dtype)}>({_bare(a[0])})"
         raise CompileError(f"{op.name} cannot be written as WGSL")
+
+    def careful(self, u: UOp, a: Sequence[str]) -> str:
+        """Float arithmetic that needs a helper; empty where WGSL's own will do."""
+        if u.op is Ops.EQ and u.src[0] is u.src[1]:
+            return "!" + self.helper("is_nan", f"f32({_bare(a[0])})" if u.src[0].dtype is dtypes.float16 else _bare(a[0]))
+        if u.op is Ops.SIN:
+            return self.in_f32("sin_f32", u.dtype, a[0])
+        moderate = u.src[-1].op is Ops.CONST and abs(u.src[-1].arg) < MODERATE
+        return self.helper("div_f32", *map(_bare, a)) if u.op is Ops.DIV and u.dtype is not dtypes.float16 and not moderate else ""
+
+    def in_f32(self, name: str, dtype: DType, *arguments: str) -> str:
+        """A helper on f32 values, with conversions where they are f16; a last argument of `pick` is the condition."""
+        if dtype is not dtypes.float16:
+            return self.helper(name, *map(_bare, arguments))
+        wide = [f"f32({_bare(x)})" if i < 2 else _bare(x) for i, x in enumerate(arguments)]
+        return f"f16({self.helper(name, *wide)})"
 
     def division(self, u: UOp, a: Sequence[str]) -> str:
         """Floor division or modulo: plain where no operand can be negative or the divisor zero."""
@@ -281,13 +289,13 @@ class _Writer:
             return f"({a[0]} {'||' if op is Ops.MAX else '&&'} {a[1]})"
         if not kind.is_float:
             return f"{name}({_bare(a[0])}, {_bare(a[1])})"
-        if kind is dtypes.float16:
-            return "f16(" + self.helper(f"{name}_f32", f"f32({_bare(a[0])})", f"f32({_bare(a[1])})") + ")"
-        return self.helper(f"{name}_f32", _bare(a[0]), _bare(a[1]))
+        return self.in_f32(f"{name}_f32", kind, *a)
 
     def cast(self, u: UOp, a: str) -> str:
         """A conversion: toward zero and clamped from float to integer."""
         source, goal = u.src[0].dtype, u.dtype
+        if source is dtypes.float16 and goal.is_float and (rounded := u.src[0]).op is Ops.CAST and rounded.src[0].dtype is goal is dtypes.float32:
+            return self.helper("round_f16", _bare(self.of(rounded.src[0])))
         if goal is dtypes.bool:
             return f"!({a} == {literal(source.round(0), source)})"  # true for NaN
         if source.is_float and goal.is_int:
@@ -311,7 +319,7 @@ class _Writer:
         head += self.locals
         if self.special:
             head.append("var<private> special_bits: u32 = 0u;")
-        head += [_HELPERS[name] for name in _HELPERS if name in self.helpers]
+        head += [HELPERS[name] for name in HELPERS if name in self.helpers]
         size = ", ".join(map(str, self.program.workgroup_size))
         main = f"@compute @workgroup_size({size})\nfn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {{"
         return "\n".join([*head, "", main, *self.lines, "}"]) + "\n"
@@ -320,6 +328,13 @@ class _Writer:
 def _negated(u: UOp) -> UOp | None:
     """x for x * -1."""
     return u.src[0] if u.op is Ops.MUL and u.src[1].op is Ops.CONST and u.src[1].arg == -1 and u.dtype.kind in ("float", "int", "index") else None
+
+
+def _decides_between(choice: UOp) -> bool:
+    """True for a choice between floats by comparing one of them: a maximum in disguise, whose NaN a compiler may lose."""
+    found = toposort(choice.src[0], enter=lambda u: u.op in (Ops.AND, Ops.OR, Ops.XOR))
+    compared = [u for u in found if u.op in (Ops.LT, Ops.EQ) and u.src[0].dtype.is_float]
+    return any(s in choice.src[1:] for u in compared for s in u.src)
 
 
 def _bare(text: str) -> str:

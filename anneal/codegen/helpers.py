@@ -1,0 +1,33 @@
+"""WGSL functions for arithmetic that WGSL itself does not promise.
+
+Integers divide as Python has it, floats keep NaN and infinities. A WGSL compiler may assume that there is no NaN, and real ones do: they
+turn a choice by comparison into a maximum, and drop a rounding that is undone at once. So NaN is tested by bits, and such choices are made
+between bits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+HELPERS: Final = {
+    "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
+    "  let q = a / b;\n  return select(q, q - 1, (a != q * b) && ((a < 0) != (b < 0)));\n}",
+    "floor_mod_i32": "fn floor_mod_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
+    "  let r = a - (a / b) * b;\n  return select(r, r + b, (r != 0) && ((r < 0) != (b < 0)));\n}",
+    "div_u32": "fn div_u32(a: u32, b: u32) -> u32 { return select(a / max(b, 1u), 0u, b == 0u); }",
+    "mod_u32": "fn mod_u32(a: u32, b: u32) -> u32 { return select(a % max(b, 1u), 0u, b == 0u); }",
+    "is_nan": "fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
+    "max_f32": "fn max_f32(a: f32, b: f32) -> f32 { return select(select(max(a, b), b, is_nan(b)), a, is_nan(a)); }",
+    "min_f32": "fn min_f32(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, is_nan(b)), a, is_nan(a)); }",
+    "to_i32": "fn to_i32(x: f32) -> i32 { return select(select(i32(clamp(x, -2147483648.0, 2147483520.0)), 2147483647, x >= 2147483648.0), 0, is_nan(x)); }",
+    "to_u32": "fn to_u32(x: f32) -> u32 { return select(select(u32(clamp(x, 0.0, 4294967040.0)), 4294967295u, x >= 4294967296.0), 0u, is_nan(x)); }",
+    "pick": "fn pick(a: f32, b: f32, c: bool) -> f32 { return bitcast<f32>(select(bitcast<u32>(a), bitcast<u32>(b), c)); }",
+    "div_f32": "fn div_f32(a: f32, b: f32) -> f32 {\n  let s = select(1.0, 0.0625, abs(b) > 1e37);\n  return (a * s) / (b * s);\n}",
+    "sin_f32": "fn sin_f32(x: f32) -> f32 {\n  let k = round(x * 0.15915494);\n"
+    "  return sin(select(((x - k * 6.28125) - k * 0.0019350051879882812) - k * 3.019916e-7, x, abs(x) <= 3.2));\n}",
+    "round_f16": "fn round_f16(x: f32) -> f32 { return unpack2x16float(pack2x16float(vec2<f32>(x, 0.0))).x; }",
+    "bf16": "fn bf16(x: f32) -> f32 {\n"
+    "  let b = bitcast<u32>(x);\n  return select(bitcast<f32>((b + 0x7fffu + ((b >> 16u) & 1u)) & 0xffff0000u), x, is_nan(x));\n}",
+}
+NEEDS: Final = {"max_f32": "is_nan", "min_f32": "is_nan", "to_i32": "is_nan", "to_u32": "is_nan", "bf16": "is_nan"}
+"""The helper that another one calls."""
