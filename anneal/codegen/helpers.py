@@ -1,8 +1,8 @@
 """WGSL functions for arithmetic that WGSL itself does not promise.
 
 Integers divide as Python has it, floats keep NaN and infinities. A WGSL compiler may assume that there is no NaN, and real ones do: they
-turn a choice by comparison into a maximum, and drop a rounding that is undone at once. So NaN is tested by bits, and such choices are made
-between bits.
+turn a choice by comparison into a maximum, and drop a rounding that is undone at once. So NaN is tested by bits, the comparisons of such
+choices test for it, and that rounding is done by hand.
 """
 
 from __future__ import annotations
@@ -21,13 +21,28 @@ HELPERS: Final = {
     "min_f32": "fn min_f32(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, is_nan(b)), a, is_nan(a)); }",
     "to_i32": "fn to_i32(x: f32) -> i32 { return select(select(i32(clamp(x, -2147483648.0, 2147483520.0)), 2147483647, x >= 2147483648.0), 0, is_nan(x)); }",
     "to_u32": "fn to_u32(x: f32) -> u32 { return select(select(u32(clamp(x, 0.0, 4294967040.0)), 4294967295u, x >= 4294967296.0), 0u, is_nan(x)); }",
-    "pick": "fn pick(a: f32, b: f32, c: bool) -> f32 { return bitcast<f32>(select(bitcast<u32>(a), bitcast<u32>(b), c)); }",
+    "less": "fn less(a: f32, b: f32) -> bool { return a < b && !is_nan(a) && !is_nan(b); }",
+    "equal": "fn equal(a: f32, b: f32) -> bool { return a == b && !is_nan(a) && !is_nan(b); }",
     "div_f32": "fn div_f32(a: f32, b: f32) -> f32 {\n  let s = select(1.0, 0.0625, abs(b) > 1e37);\n  return (a * s) / (b * s);\n}",
     "sin_f32": "fn sin_f32(x: f32) -> f32 {\n  let k = round(x * 0.15915494);\n"
     "  return sin(select(((x - k * 6.28125) - k * 0.0019350051879882812) - k * 3.019916e-7, x, abs(x) <= 3.2));\n}",
-    "round_f16": "fn round_f16(x: f32) -> f32 { return unpack2x16float(pack2x16float(vec2<f32>(x, 0.0))).x; }",
+    "round_f16": "fn round_f16(x: f32) -> f32 {\n"
+    "  let b = bitcast<u32>(x);\n  let size = b & 0x7fffffffu;\n"
+    "  let normal = bitcast<f32>((b + 0xfffu + ((b >> 13u) & 1u)) & 0xffffe000u);\n"
+    "  let small = round(x * 16777216.0) * 5.9604645e-8;\n"
+    "  let large = bitcast<f32>((b & 0x80000000u) | 0x7f800000u);\n"
+    "  return select(select(select(normal, small, size < 0x38800000u), large, size >= 0x477ff000u), x, is_nan(x));\n}",
     "bf16": "fn bf16(x: f32) -> f32 {\n"
     "  let b = bitcast<u32>(x);\n  return select(bitcast<f32>((b + 0x7fffu + ((b >> 16u) & 1u)) & 0xffff0000u), x, is_nan(x));\n}",
 }
-NEEDS: Final = {"max_f32": "is_nan", "min_f32": "is_nan", "to_i32": "is_nan", "to_u32": "is_nan", "bf16": "is_nan"}
+NEEDS: Final = {
+    "less": "is_nan",
+    "equal": "is_nan",
+    "round_f16": "is_nan",
+    "max_f32": "is_nan",
+    "min_f32": "is_nan",
+    "to_i32": "is_nan",
+    "to_u32": "is_nan",
+    "bf16": "is_nan",
+}
 """The helper that another one calls."""

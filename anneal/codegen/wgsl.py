@@ -81,6 +81,7 @@ class _Writer:
         self.special = False
         self.taken: set[str] = set()
         self.uses = _uses(program.instructions)
+        self.deciding = {c for u in program.instructions if u.op is Ops.WHERE and u.dtype.is_float for c in _deciding(u)}
         self.written = {u.src[0] for u in program.instructions if u.op in (Ops.STORE, Ops.VSTORE)}
 
     def line(self, text: str) -> None:
@@ -246,8 +247,6 @@ class _Writer:
         match op:
             case Ops.SHL | Ops.SHR:
                 return f"({a[0]} {op.symbol} (u32({_bare(a[1])}) & 31u))"
-            case Ops.WHERE if u.dtype.is_float and _decides_between(u):
-                return self.in_f32("pick", u.dtype, a[2], a[1], a[0])
             case Ops.WHERE:
                 return f"select({_bare(a[2])}, {_bare(a[1])}, {_bare(a[0])})"
             case Ops.CAST:
@@ -260,17 +259,19 @@ class _Writer:
         """Float arithmetic that needs a helper; empty where WGSL's own will do."""
         if u.op is Ops.EQ and u.src[0] is u.src[1]:
             return "!" + self.helper("is_nan", f"f32({_bare(a[0])})" if u.src[0].dtype is dtypes.float16 else _bare(a[0]))
+        if u in self.deciding:
+            wide = (f"f32({_bare(x)})" if u.src[0].dtype is dtypes.float16 else _bare(x) for x in a)
+            return self.helper("less" if u.op is Ops.LT else "equal", *wide)
         if u.op is Ops.SIN:
             return self.in_f32("sin_f32", u.dtype, a[0])
         moderate = u.src[-1].op is Ops.CONST and abs(u.src[-1].arg) < MODERATE
         return self.helper("div_f32", *map(_bare, a)) if u.op is Ops.DIV and u.dtype is not dtypes.float16 and not moderate else ""
 
     def in_f32(self, name: str, dtype: DType, *arguments: str) -> str:
-        """A helper on f32 values, with conversions where they are f16; a last argument of `pick` is the condition."""
+        """A helper on f32 values, with conversions where they are f16."""
         if dtype is not dtypes.float16:
             return self.helper(name, *map(_bare, arguments))
-        wide = [f"f32({_bare(x)})" if i < 2 else _bare(x) for i, x in enumerate(arguments)]
-        return f"f16({self.helper(name, *wide)})"
+        return f"f16({self.helper(name, *(f'f32({_bare(x)})' for x in arguments))})"
 
     def division(self, u: UOp, a: Sequence[str]) -> str:
         """Floor division or modulo: plain where no operand can be negative or the divisor zero."""
@@ -330,11 +331,11 @@ def _negated(u: UOp) -> UOp | None:
     return u.src[0] if u.op is Ops.MUL and u.src[1].op is Ops.CONST and u.src[1].arg == -1 and u.dtype.kind in ("float", "int", "index") else None
 
 
-def _decides_between(choice: UOp) -> bool:
-    """True for a choice between floats by comparing one of them: a maximum in disguise, whose NaN a compiler may lose."""
+def _deciding(choice: UOp) -> list[UOp]:
+    """The comparisons of a float by which a choice takes or leaves it: a maximum in disguise, whose NaN a compiler may lose."""
     found = toposort(choice.src[0], enter=lambda u: u.op in (Ops.AND, Ops.OR, Ops.XOR))
     compared = [u for u in found if u.op in (Ops.LT, Ops.EQ) and u.src[0].dtype.is_float]
-    return any(s in choice.src[1:] for u in compared for s in u.src)
+    return compared if any(s in choice.src[1:] for u in compared for s in u.src) else []
 
 
 def _bare(text: str) -> str:
