@@ -56,6 +56,14 @@ class _Storage(Storage):
         self.data = np.full(nbytes, _GARBAGE if garbage else 0, np.uint8)
 
 
+def _memory() -> float:
+    """Bytes of memory that this machine has; a system may promise more and end the process that uses it."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
 class ReferenceDevice:
     """Runs kernels with NumPy."""
 
@@ -72,6 +80,8 @@ class ReferenceDevice:
     def allocate(self, nbytes: int) -> Storage:
         """New storage, with unspecified contents."""
         try:
+            if nbytes > _memory():
+                raise MemoryError
             return _Storage(aligned(nbytes), garbage=_checking())
         except MemoryError as error:
             raise DeviceError(f"out of memory: cannot allocate {nbytes:,} bytes on the reference device") from error
