@@ -79,12 +79,13 @@ class ReferenceDevice:
 
     def allocate(self, nbytes: int) -> Storage:
         """New storage, with unspecified contents."""
+        failure = DeviceError(f"out of memory: cannot allocate {nbytes:,} bytes on the reference device")
+        if nbytes > _memory():
+            raise failure
         try:
-            if nbytes > _memory():
-                raise MemoryError
             return _Storage(aligned(nbytes), garbage=_checking())
         except MemoryError as error:
-            raise DeviceError(f"out of memory: cannot allocate {nbytes:,} bytes on the reference device") from error
+            raise failure from error
 
     def write(self, storage: Storage, data: bytes | bytearray | memoryview) -> None:
         """Copy `data` to the start of `storage`."""
