@@ -167,7 +167,7 @@ class Emitter:
         for loop in reversed(loops):
             self.close_loop(loop)
             self.bound.discard(loop.arg)
-        results = [self._combined(register, node) for register, node in zip(registers, group, strict=True)] if shared else registers
+        results = self._combined(registers, group) if shared else registers
         self.scopes[-1].update(zip(group, results, strict=True))
 
     def _renamed(self, bound: tuple[UOp, ...], values: list[UOp]) -> tuple[tuple[UOp, ...], list[UOp]]:
@@ -176,23 +176,24 @@ class Emitter:
         fresh = {r: ARENA.intern(Ops.RANGE, r.dtype, r.src, (r.arg[0], first + i)) for i, r in enumerate(bound)}
         return tuple(fresh.values()), replace_ranges(values, fresh)
 
-    def _combined(self, register: UOp, node: UOp) -> UOp:
-        """The combination of a register over the lanes, by halving in workgroup memory."""
-        shared = ARENA.intern(Ops.LOCAL, node.dtype, (), (f"shared_{register.arg}", self.lanes))
-        self.emit(shared)
-        self.op(Ops.STORE, node.dtype, (shared, self.lane, register))
+    def _combined(self, registers: Sequence[UOp], group: Sequence[UOp]) -> list[UOp]:
+        """The combinations of registers over the lanes, by halving in workgroup memory, all at each step."""
+        memories = [ARENA.intern(Ops.LOCAL, r.dtype, (), (f"shared_{r.arg}", self.lanes)) for r in registers]
+        for memory, register in zip(memories, registers, strict=True):
+            self.emit(memory)
+            self.op(Ops.STORE, memory.dtype, (memory, self.lane, register))
         self.op(Ops.BARRIER, dtypes.bool)
         half = self.lanes // 2
         while half:
-            gate = self.op(Ops.LT, dtypes.bool, (self.lane, const_index(half)))
-            begin = self.op(Ops.IF, dtypes.bool, (gate,))
-            mine = self.op(Ops.LOAD, node.dtype, (shared, self.lane))
-            other = self.op(Ops.LOAD, node.dtype, (shared, self.op(Ops.ADD, dtypes.index, (self.lane, const_index(half)))))
-            self.op(Ops.STORE, node.dtype, (shared, self.lane, self.op(node.arg, node.dtype, (mine, other))))
+            begin = self.op(Ops.IF, dtypes.bool, (self.op(Ops.LT, dtypes.bool, (self.lane, const_index(half))),))
+            beside = self.op(Ops.ADD, dtypes.index, (self.lane, const_index(half)))
+            for memory, node in zip(memories, group, strict=True):
+                pair = self.op(Ops.LOAD, node.dtype, (memory, self.lane)), self.op(Ops.LOAD, node.dtype, (memory, beside))
+                self.op(Ops.STORE, node.dtype, (memory, self.lane, self.op(node.arg, node.dtype, pair)))
             self.op(Ops.ENDIF, dtypes.bool, (begin,))
             self.op(Ops.BARRIER, dtypes.bool)
             half //= 2
-        return self.op(Ops.LOAD, node.dtype, (shared, ZERO))
+        return [self.op(Ops.LOAD, memory.dtype, (memory, ZERO)) for memory in memories]
 
 
 def invariants(value: UOp, bound: Iterable[UOp]) -> list[UOp]:

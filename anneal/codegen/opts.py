@@ -112,7 +112,7 @@ def _power(n: int) -> int:
 
 def _lanes(tiles: int, longest: int, block: int, reduces: Sequence[UOp], target: Target) -> int:
     """Threads that share a reduction: where it runs along memory, or where there would be few threads."""
-    most = min(longest // 4, 256, target.invocations, target.workgroup_bytes // (4 * block * len(reduces)))
+    most = min(longest // (4 if block == 1 else 32), 256, target.invocations, target.workgroup_bytes // (4 * block * len(reduces)))
     along = target.local_memory and block == 1 and all(_runs_along(u, u.src[-1]) for u in reduces)
     wanted = most if along else min(most // 2, BUSY[target.local_memory] // max(1, tiles))
     return _power(wanted) if wanted >= 16 and longest >= 128 else 1

@@ -147,7 +147,8 @@ def _name(body: Body) -> str:
 
 
 def _is_product(node: UOp) -> bool:
-    return node.arg[0] is Ops.ADD and node.src[0].op is Ops.MUL
+    factors = node.src[0]
+    return node.arg[0] is Ops.ADD and factors.op is Ops.MUL and factors.src[0] is not factors.src[1]
 
 
 def _unique(name: str, names: dict[str, int]) -> str:
