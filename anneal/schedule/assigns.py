@@ -36,7 +36,18 @@ def single_assigns(sink: UOp) -> UOp:
     return build.sink(*made[sink].src, *(made[u] for u in last if u not in sink.src))
 
 
-def keep_outputs(sink: UOp) -> UOp:
-    """`sink` with a copy of every output that is an input which the program overwrites."""
-    overwritten = {u.src[0] for u in sink.src if u.op is Ops.ASSIGN}
-    return replace_sources(sink, tuple(build.contiguous(u) if u in overwritten else u for u in sink.src))
+def settle(sink: UOp) -> UOp:
+    """`sink` where what an assign writes is read from its buffer, with a copy of every output that is an input which the program overwrites."""
+    assigns = [u for u in sink.src if u.op is Ops.ASSIGN]
+    if not assigns:
+        return sink
+    written = {u.src[1]: u for u in reversed(assigns) if u.src[1].op.elementwise or u.src[1].op is Ops.REDUCE_AXIS}
+    made: dict[UOp, UOp] = {}
+    read: dict[UOp, UOp] = {}
+    for node in toposort(sink):
+        same = node.op in (Ops.ASSIGN, Ops.SINK)
+        made[node] = replace_sources(node, tuple(made[s] if same else read.get(s, made[s]) for s in node.src))
+        if node in written:
+            read[node] = replace_sources(written[node], (written[node].src[0], made[node]))
+    overwritten = {u.src[0] for u in assigns}
+    return build.sink(*(build.contiguous(u) if u in overwritten else u for u in made[sink].src))

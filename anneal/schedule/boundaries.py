@@ -57,6 +57,8 @@ class Group:
     """Ranges at which reductions are computed once and shared along the others; None when nothing is shared."""
     plain: bool = False
     """True once it holds a reduction over all its output ranges."""
+    part: int | None = None
+    """Number of the only kernel that its values may be in, where one kernel with all of them would bind too much."""
     into: Group | None = None
     """The group it was merged into."""
     roots: list[UOp] = field(default_factory=list)
@@ -95,19 +97,28 @@ def own_context(node: UOp) -> Context:
     return Context(tuple(loop_range(n, axis) for axis, n in enumerate(shape(node))), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a placement must respect besides the graph."""
+
+    stored: dict[UOp, str]
+    """Values that get a buffer in any case, and why."""
+    apart: frozenset[UOp]
+    """Stored values whose kernel no reader joins."""
+    parts: dict[UOp, int]
+    """Stored values that share a kernel only with those of the same number."""
+
+
 class Boundaries:
-    """The walk. `stored` values get a buffer in any case; `apart` ones also a kernel that no reader joins.
+    """The walk. `expected` are values that an earlier walk stored: what reads them is taken to load them."""
 
-    `expected` are values that an earlier walk stored: what reads them is taken to load them.
-    """
-
-    def __init__(self, order: Sequence[UOp], outputs: Iterable[UOp], stored: dict[UOp, str], apart: frozenset[UOp], expected: Collection[UOp] = ()) -> None:
+    def __init__(self, order: Sequence[UOp], outputs: Iterable[UOp], demands: Demands, expected: Collection[UOp] = ()) -> None:
         self.order = list(order)
         self.facts: dict[UOp, Facts] = gather_facts(order, expected)
-        self.must: dict[UOp, str] = dict.fromkeys(outputs, "an output of the program") | stored
+        self.must: dict[UOp, str] = dict.fromkeys(outputs, "an output of the program") | demands.stored
         self.must |= {u: "contiguous() asked for a buffer" for u in order if u.op is Ops.CONTIGUOUS and u not in self.must}
         self.must |= {u: "assign writes into a buffer" for u in order if u.op is Ops.ASSIGN}
-        self.apart = apart
+        self.apart, self.parts = demands.apart, demands.parts
         self.reads: dict[UOp, Reads] = {}
         self.groups: list[Group] = []
         self.group_of: dict[UOp, Group] = {}
@@ -128,6 +139,7 @@ class Boundaries:
                 self._descend(node, reads)
             else:
                 group.roots.append(node)
+                group.part = self.parts.get(node, group.part)
                 self.group_of[node] = group
                 own = own_context(node)
                 self._descend(node, {own: {group: free_ranges_of(own)}})
@@ -159,6 +171,8 @@ class Boundaries:
             others = {g for c, groups in reads.items() for g in groups if c != own or g is not group}
             level = max([group.level, *(g.level + 1 for g in others)])
             if group in others or level >= group.ceiling or not self._fits(node, group, ranges):
+                continue
+            if len({self.parts.get(node), group.part} - {None}) > 1:
                 continue
             group.level = level
             self._feeds(group, others)
@@ -269,7 +283,8 @@ class Boundaries:
     def _merge_all(self, groups: Iterable[Group]) -> bool:
         """Make several groups one, where levels and loops allow; all or none."""
         members = sorted({g.now() for g in groups}, key=lambda g: g.number)
-        if any(not self.apart.isdisjoint(g.roots) for g in members):
+        parts = {g.part for g in members} - {None}
+        if len(parts) > 1 or any(not self.apart.isdisjoint(g.roots) for g in members):
             return len(members) == 1
         level = max(g.level for g in members)
         if any(g.level < level and level >= g.ceiling for g in members) or any(g.ceiling <= level for g in members):
@@ -287,7 +302,7 @@ class Boundaries:
             kept.ranges |= other.ranges
             kept.plain |= other.plain
             kept.ceiling = min(kept.ceiling, other.ceiling)
-        kept.level, kept.outer = level, next(iter(outers), None)
+        kept.level, kept.outer, kept.part = level, next(iter(outers), None), next(iter(parts), None)
         return True
 
     # What is read below.

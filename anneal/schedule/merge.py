@@ -1,7 +1,7 @@
-"""Kernels that ride along with others, and kernels that bind too much.
+"""Kernels that ride along with others.
 
 `merge` makes two bodies of one level one where the smaller reads, in its loops, only what the larger reads in the same loops: the gradient
-of a bias beside that of its weight. `cut` finds values to store where a body binds more buffers than the target allows.
+of a bias beside that of its weight.
 """
 
 from __future__ import annotations
@@ -81,40 +81,3 @@ def _together(host: tuple[Body, _Loops], rider: tuple[Body, _Loops]) -> tuple[Bo
     nodes = tuple(dict.fromkeys(a.nodes + b.nodes))
     body = replace(a, sink=sink, roots=a.roots + b.roots, nodes=nodes)
     return body, _Loops(x.ranges | y.ranges, x.bound, x.loads | y.loads, x.written | y.written, x.read | y.read)
-
-
-def cut(body: Body, limit: int, buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp]) -> tuple[list[UOp], list[UOp]]:
-    """Values to store, and else roots to keep apart, so that the body binds at most `limit` buffers."""
-    written = {physical(u) for u in memory_of(body.sink)[0]}
-    budget = max(2, limit - len(written))
-    inside = frozenset(body.nodes)
-    leaves: dict[UOp, frozenset[UOp]] = {}
-    chosen: list[UOp] = []
-    for node in body.nodes:
-        below = {s: leaves.get(s, _leaf(s, buffers, physical)) for s in dict.fromkeys(node.src)}
-        while len(found := frozenset[UOp]().union(*below.values()) - written) > budget:
-            most = max(below, key=lambda s: (len(below[s]), s.op is not Ops.PARAM))
-            anchor = _below_movement(most)
-            if len(below[most]) <= 1 or anchor not in inside or anchor in body.roots:
-                break
-            chosen.append(anchor)
-            below[most] = leaves[most] = leaves[anchor] = frozenset((anchor,))
-        leaves[node] = found if node not in body.roots else found | {physical(buffers[node])}
-    if chosen:
-        return chosen, []
-    sums = [u for u in body.nodes if u.op is Ops.REDUCE_AXIS and u not in body.roots and len(leaves[u]) > 1]
-    if sums:
-        return [max(sums, key=lambda u: len(leaves[u]))], []
-    return [], list(body.roots)
-
-
-def _leaf(node: UOp, buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp]) -> frozenset[UOp]:
-    if node in buffers:
-        return frozenset((physical(buffers[node]),))
-    return frozenset((node,)) if node.op is Ops.PARAM else frozenset()
-
-
-def _below_movement(node: UOp) -> UOp:
-    while node.op.category == "movement":
-        node = node.src[0]
-    return node

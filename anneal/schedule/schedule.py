@@ -7,7 +7,7 @@ is still read, adds a stored value and the walk runs again. Each round is linear
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from anneal.errors import CompileError
@@ -16,11 +16,12 @@ from anneal.ir.graph import replace_sources, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
-from anneal.schedule.assigns import keep_outputs
-from anneal.schedule.boundaries import Boundaries, Decision, Placement
+from anneal.schedule.assigns import settle
+from anneal.schedule.boundaries import Boundaries, Decision, Demands, Placement
+from anneal.schedule.cut import cut
 from anneal.schedule.facts import elements
 from anneal.schedule.kernels import Bodies, Body, memory_of
-from anneal.schedule.merge import cut, merge
+from anneal.schedule.merge import merge
 from anneal.schedule.order import hazards, order, physical_of
 from anneal.schedule.split import split_reductions
 
@@ -51,6 +52,7 @@ class _Wishes:
     sink: UOp
     stored: dict[UOp, str]
     apart: frozenset[UOp] = frozenset()
+    parts: dict[UOp, int] = field(default_factory=dict)
 
     def store_first(self, assigns: Iterable[UOp]) -> None:
         """Compute the value of each assign into a buffer of its own, where it is read from, and copy it from there last of all."""
@@ -68,12 +70,13 @@ class _Wishes:
                 made[node] = replace_sources(node, src)
         self.sink = made[self.sink]
         self.stored = {made[u]: reason for u, reason in self.stored.items()}
+        self.parts = {copies.get(u, made[u]): part for u, part in self.parts.items()}
         self.apart = frozenset(copies.get(u, made[u]) for u in self.apart) | {made[u] for u in chosen} | frozenset(copies.values())
 
 
 def schedule(sink: UOp, limit: int) -> Schedule:
     """Schedule the outputs of `sink` with at most `limit` storage buffers a kernel."""
-    wishes = _Wishes(keep_outputs(split_reductions(sink)), {})
+    wishes = _Wishes(settle(split_reductions(sink)), {})
     for _ in range(ROUNDS):
         done = _round(wishes, limit)
         if done is not None:
@@ -106,8 +109,9 @@ def _round(wishes: _Wishes, limit: int) -> Schedule | None:
 
 def _place(graph: Sequence[UOp], outputs: Sequence[UOp], wishes: _Wishes) -> Placement:
     """The better of two walks: one that knows nothing, and one that knows what the first has stored."""
-    first = Boundaries(graph, outputs, wishes.stored, wishes.apart).run()
-    second = Boundaries(graph, outputs, wishes.stored, wishes.apart, first.group_of).run()
+    demands = Demands(wishes.stored, wishes.apart, wishes.parts)
+    first = Boundaries(graph, outputs, demands).run()
+    second = Boundaries(graph, outputs, demands, first.group_of).run()
     return second if len(second.groups) <= len(first.groups) else first
 
 
@@ -124,15 +128,20 @@ def _divide(placement: Placement, wishes: _Wishes) -> bool:
 
 def _cut_all(bodies: Sequence[Body], limit: int, buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp], wishes: _Wishes) -> bool:
     """Note what to store so that every body binds at most `limit` buffers; True when something was noted."""
-    before = len(wishes.stored), len(wishes.apart)
+    before = len(wishes.stored), len(wishes.apart), tuple(wishes.parts.values())
+    most = 0
     for body in bodies:
         written, loaded = memory_of(body.sink)
         count = len({physical(u) for u in (*written, *loaded)})
         if count <= limit:
             continue
-        store, apart = cut(body, limit, buffers, physical)
-        wishes.stored |= dict.fromkeys(store, f"its kernel would bind {count} buffers where the target allows {limit}")
-        wishes.apart |= frozenset((*store, *apart))
-        if (len(wishes.stored), len(wishes.apart)) == before:
-            raise CompileError(f"a kernel needs {count} storage buffers and cannot be split; the target allows {limit}")
-    return (len(wishes.stored), len(wishes.apart)) != before
+        most = max(most, count)
+        found = cut(body, limit, buffers, physical)
+        wishes.stored |= dict.fromkeys(found.stored, f"its kernel would bind {count} buffers where the target allows {limit}")
+        wishes.apart |= frozenset((*found.stored, *found.apart))
+        first = 1 + max(wishes.parts.values(), default=0)
+        wishes.parts |= {root: first + i for i, roots in enumerate(found.parts) for root in roots}
+    changed = (len(wishes.stored), len(wishes.apart), tuple(wishes.parts.values())) != before
+    if most and not changed:
+        raise CompileError(f"a kernel needs {most} storage buffers and cannot be split; the target allows {limit}")
+    return changed
