@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anneal import Tensor, dtypes, rules
+from anneal import Tensor, rules
+from anneal.ir.dtype import by_name
 from anneal.rewrite.compile import FOLDER, handler_names, load, read_folder
 from anneal.rewrite.table import Table, merge
 from anneal.runtime import pipeline
@@ -28,7 +29,7 @@ LARGEST: Final = 4096
 """Elements of a value at most."""
 RANGE: Final = 40
 """Numbers are brought back into -RANGE to RANGE."""
-_DTYPES: Final = {np.dtype(np.float32): dtypes.float32, np.dtype(np.int32): dtypes.int32, np.dtype(np.bool_): dtypes.bool}
+_DTYPES: Final = {d: by_name(d.name) for d in map(np.dtype, (np.float32, np.float16, np.int32, np.bool_))}
 
 
 class Program:
@@ -38,7 +39,7 @@ class Program:
         self.rng = random.Random(seed)
         self.device = device
         self.log: list[str] = []
-        self.inputs = [self.input(self.shape(), self.rng.choice((np.float32, np.float32, np.int32))) for _ in range(self.rng.randint(1, 3))]
+        self.inputs = [self.input(self.shape(), self.rng.choice((np.float32, np.float32, np.int32, np.float16))) for _ in range(self.rng.randint(1, 3))]
         self.pool: list[Pair] = list(self.inputs)
         steps = [getattr(self, name) for name in STEPS]
         for _ in range(self.rng.randint(3, 12)):
@@ -140,7 +141,7 @@ class Program:
 
     def cast(self, p: Pair) -> Pair | None:
         t, x = p
-        goal = self.rng.choice((np.float32, np.int32, np.bool_))
+        goal = self.rng.choice((np.float32, np.int32, np.bool_, np.float16))
         return t.cast(_DTYPES[np.dtype(goal)]), x.astype(goal)
 
     # Movement.
@@ -221,7 +222,7 @@ class Program:
         keep = self.rng.random() < 0.5
         name = self.rng.choice(("sum", "sum", "max", "min"))
         made = getattr(t, name)(axes, keepdim=keep)
-        return made, np.asarray(getattr(x, name)(axes, keepdims=keep)).astype(x.dtype)
+        return made, _reduced(name, x, axes, keep=keep)
 
     def centre(self, p: Pair) -> Pair | None:
         """A keepdim reduction, and its broadcast back."""
@@ -230,7 +231,7 @@ class Program:
             return None
         axes = tuple(self.rng.sample(range(x.ndim), self.rng.randint(1, x.ndim)))
         name = self.rng.choice(("sum", "max", "min"))
-        back = np.asarray(getattr(x, name)(axes, keepdims=True)).astype(x.dtype)
+        back = _reduced(name, x, axes, keep=True)
         again = getattr(t, name)(axes, keepdim=True)
         return (t - again, x - back) if self.rng.random() < 0.6 else (t * 2 + again.maximum(1), x * x.dtype.type(2) + np.maximum(back, x.dtype.type(1)))
 
@@ -246,7 +247,7 @@ class Program:
         if x.dtype == np.bool_ or not x.ndim or x.shape[-1] > 40:
             return None
         axis = self.axis(x)
-        return (t.cumsum(axis), x.cumsum(axis, dtype=x.dtype)) if x.shape[axis] <= 40 else None
+        return (t.cumsum(axis), x.cumsum(axis, dtype=_wide(x)).astype(x.dtype)) if x.shape[axis] <= 40 else None
 
     def matmul(self, p: Pair) -> Pair | None:
         t, x = p
@@ -254,7 +255,7 @@ class Program:
             return None
         x, t = np.clip(x, -5, 5), t.clamp(-5, 5)
         u, y = self.input((x.shape[-1], self.rng.choice((1, 3, 8, 20))), x.dtype.type)
-        return t @ u, x @ y
+        return t @ u, (x.astype(_wide(x)) @ y.astype(_wide(x))).astype(x.dtype)
 
     # Indices that are values.
 
@@ -301,6 +302,16 @@ STEPS: Final = (
 def _quiet(function: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:
     with np.errstate(all="ignore"):
         return function(x, y)
+
+
+def _wide(x: Array) -> Any:
+    """What sums are computed in."""
+    return np.float32 if x.dtype == np.float16 else x.dtype
+
+
+def _reduced(name: str, x: Array, axes: tuple[int, ...], *, keep: bool) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray(getattr(x.astype(_wide(x)), name)(axes, keepdims=keep)).astype(x.dtype)
 
 
 def _broadcasts(dims: tuple[int, ...], goal: tuple[int, ...]) -> bool:
