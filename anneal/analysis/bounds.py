@@ -18,7 +18,7 @@ from anneal.ir.dtype import DType, Scalar, dtypes
 from anneal.ir.ops import Op, Ops
 from anneal.ir.scalars import cast_value
 from anneal.ir.shape import shape
-from anneal.ir.uop import UOp
+from anneal.ir.uop import UOp, side_table
 
 
 class Bounds(NamedTuple):
@@ -39,18 +39,7 @@ _UNKNOWN: Final = Bounds(None, None)
 
 def bounds(root: UOp) -> Bounds:
     """Return the limits of `root`, of each element when it is a tensor. Of floats only constants are known."""
-    if root._bounds is not None:
-        return root._bounds  # type: ignore[no-any-return]
-    stack = [root]
-    while stack:
-        node = stack[-1]
-        if node._bounds is None and (missing := [s for s in node.src if s._bounds is None]):
-            stack.extend(missing)
-            continue
-        stack.pop()
-        if node._bounds is None:
-            node._bounds = _bounds_of(node)
-    return root._bounds  # type: ignore[return-value]
+    return root._bounds if root._bounds is not None else side_table(root, "_bounds", _bounds_of)  # type: ignore[no-any-return]
 
 
 def lo(node: UOp) -> int | None:

@@ -15,7 +15,7 @@ from typing import Final
 from anneal.errors import ShapeError
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
-from anneal.ir.uop import ARENA, UOp
+from anneal.ir.uop import ARENA, UOp, side_table
 
 Dim = int | UOp
 Shape = tuple[Dim, ...]
@@ -27,18 +27,7 @@ _SCALAR: Final = frozenset({Ops.CONST, Ops.VARIABLE, Ops.RANGE, Ops.AT, Ops.LOAD
 
 def shape(root: UOp) -> Shape:
     """Return the shape of `root`; kernel-level values are scalars, `()`."""
-    if root._shape is not None:
-        return root._shape  # type: ignore[no-any-return]
-    stack = [root]
-    while stack:
-        node = stack[-1]
-        if node._shape is None and (missing := [s for s in node.src if s._shape is None]):
-            stack.extend(missing)
-            continue
-        stack.pop()
-        if node._shape is None:
-            node._shape = _shape_of(node)
-    return root._shape  # type: ignore[return-value]
+    return root._shape if root._shape is not None else side_table(root, "_shape", _shape_of)  # type: ignore[no-any-return]
 
 
 def _shape_of(node: UOp) -> Shape:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any, Final, Literal, NoReturn, Self, final
 
 from anneal.ir.dtype import DType
@@ -144,6 +145,20 @@ class Arena:
 ARENA: Final = Arena()
 
 
+def side_table(root: UOp, slot: str, compute: Callable[[UOp], Any]) -> Any:
+    """The entry of `root` in a side table, filled in for all nodes below that lack it; `compute` finds those of the operands there."""
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if getattr(node, slot) is None and (missing := [s for s in node.src if getattr(s, slot) is None]):
+            stack.extend(missing)
+            continue
+        stack.pop()
+        if getattr(node, slot) is None:
+            setattr(node, slot, compute(node))
+    return getattr(root, slot)
+
+
 def _arg_text(arg: Any) -> str:
     match arg:
         case UOp():
@@ -162,20 +177,12 @@ def _arg_text(arg: Any) -> str:
 
 def structural_key(root: UOp) -> bytes:
     """Return a digest of the graph below `root` that is the same in every process, Python and machine."""
-    if root._key is not None:
-        return root._key
-    stack = [root]
-    while stack:
-        node = stack[-1]
-        missing = [s for s in node.src if s._key is None]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        if node._key is None:
-            head = f"{node.op.name}:{node.dtype.name}:{_arg_text(node.arg)}:{len(node.src)}:".encode()
-            node._key = hashlib.blake2b(b"".join((head, *(s._key for s in node.src))), digest_size=16).digest()  # type: ignore[arg-type]
-    return root._key  # type: ignore[return-value]
+    return root._key if root._key is not None else side_table(root, "_key", _digest)
+
+
+def _digest(node: UOp) -> bytes:
+    head = f"{node.op.name}:{node.dtype.name}:{_arg_text(node.arg)}:{len(node.src)}:".encode()
+    return hashlib.blake2b(b"".join((head, *(s._key for s in node.src))), digest_size=16).digest()  # type: ignore[arg-type]
 
 
 def is_const(node: UOp, value: object = None) -> bool:

@@ -15,7 +15,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.shape import Shape, shape, show
 from anneal.ir.uop import UOp
 from anneal.runtime.plan import Binding, Boundary, Kernel, Plan, PlanBuffer
-from anneal.schedule.boundaries import describe
+from anneal.schedule.contexts import describe
 from anneal.schedule.facts import elements
 from anneal.schedule.kernels import Body
 from anneal.schedule.memory import Life, share

@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
-from anneal.ir.shape import shape, show
-from anneal.ir.uop import ARENA, UOp
+from anneal.ir.shape import shape
+from anneal.ir.uop import UOp
+from anneal.schedule.contexts import free_ranges_of, operands, own_context
 from anneal.schedule.facts import Facts, elements, gather_facts
-from anneal.schedule.indexing import ZERO, Context, both, free_ranges, is_never, loop_range, reduce_range, source, span, within
+from anneal.schedule.indexing import ZERO, Context, span
 
 Scope = Literal["inline", "group", "global"]
 Active = frozenset[UOp]
@@ -90,11 +90,6 @@ class Placement:
     decisions: list[Decision]
     order: list[UOp]
     """The graph in topological order."""
-
-
-def own_context(node: UOp) -> Context:
-    """Where a stored value is computed: one loop an axis."""
-    return Context(tuple(loop_range(n, axis) for axis, n in enumerate(shape(node))), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,71 +325,8 @@ def _current(groups: dict[Group, Active]) -> dict[Group, Active]:
     return result
 
 
-def free_ranges_of(context: Context) -> frozenset[UOp]:
-    """The ranges that a context depends on."""
-    found: frozenset[UOp] = frozenset().union(*(free_ranges(i) for i in context.indices))
-    return found if context.gate is None else found | free_ranges(context.gate)
-
-
 def _reduced(node: UOp) -> int:
     """How many elements a reduction combines into one; 1 for other values."""
     if node.op is not Ops.REDUCE_AXIS:
         return 1
     return elements(shape(node.src[0])) // max(1, elements(shape(node)))
-
-
-def reduced_context(node: UOp, context: Context) -> tuple[Context, tuple[UOp, ...]]:
-    """The context in which a reduction reads its operand, and the ranges that it binds."""
-    taken = [r.arg[1] for r in free_ranges_of(context) if r.arg[0] == "k"]
-    number = max(taken, default=-1) + 1
-    indices, bound = list(context.indices), []
-    for axis in node.arg[1]:
-        indices[axis] = reduce_range(shape(node.src[0])[axis], number)
-        if indices[axis] is not ZERO:
-            bound.append(indices[axis])
-            number += 1
-    return Context(tuple(indices), context.gate), tuple(bound)
-
-
-def operands(node: UOp, context: Context) -> list[tuple[UOp, Context, frozenset[UOp]]]:
-    """Each operand that a value computed at `context` reads: where, and inside which further ranges."""
-    none: frozenset[UOp] = frozenset()
-    if node.op.elementwise:
-        return [(s, context if shape(s) else Context((), context.gate), none) for s in dict.fromkeys(node.src)]
-    match node.op:
-        case _ if not node.src:
-            return []
-        case Ops.CONTIGUOUS | Ops.DETACH:
-            return [(node.src[0], context, none)]
-        case Ops.ASSIGN:
-            return [(node.src[1], context if shape(node.src[1]) else Context((), context.gate), none)]
-        case Ops.REDUCE_AXIS:
-            inner, bound = reduced_context(node, context)
-            return [(node.src[0], inner, frozenset(bound))]
-        case Ops.GATHER:
-            return _gathered(node, context)
-        case _:
-            inner = source(node, context)
-            return [] if is_never(inner.gate) else [(node.src[0], inner, none)]
-
-
-def _gathered(node: UOp, context: Context) -> list[tuple[UOp, Context, frozenset[UOp]]]:
-    inner, at = gather_context(node, context)
-    return [(node.src[0], inner, frozenset()), *((s, at, frozenset()) for s in dict.fromkeys(node.src[1:]))]
-
-
-def gather_context(node: UOp, context: Context) -> tuple[Context, Context]:
-    """Where a gather reads its first operand, at loaded indices, and where it reads those."""
-    rank = len(shape(node.src[1]))
-    at = Context(context.indices[:rank], context.gate)
-    gate = context.gate
-    given = () if gate is None else (gate,)
-    loaded = tuple(ARENA.intern(Ops.CAST, dtypes.index, (ARENA.intern(Ops.AT, s.dtype, (*at.indices, *given), (s, rank)),)) for s in node.src[1:])
-    for i, n in zip(loaded, shape(node.src[0]), strict=False):
-        gate = both(gate, within(i, n))
-    return Context((*loaded, *context.indices[rank:]), gate), at
-
-
-def describe(node: UOp) -> str:
-    """A value as a reader names it: op, dtype, shape."""
-    return f"{node.op.name} {node.dtype.name}{show(shape(node))}"

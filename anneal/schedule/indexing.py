@@ -22,7 +22,7 @@ from anneal.ir.dtype import dtypes
 from anneal.ir.graph import replace_sources
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Dim, Shape, as_uop, product, shape
-from anneal.ir.uop import ARENA, UOp, is_const
+from anneal.ir.uop import ARENA, UOp, is_const, side_table
 from anneal.rewrite import session
 
 
@@ -62,18 +62,7 @@ def reduce_range(size: Dim, number: int) -> UOp:
 
 def free_ranges(root: UOp) -> frozenset[UOp]:
     """The ranges that an expression depends on; a reduction binds its own."""
-    if root._ranges is not None:
-        return root._ranges
-    stack = [root]
-    while stack:
-        node = stack[-1]
-        if node._ranges is None and (missing := [s for s in node.src if s._ranges is None]):
-            stack.extend(missing)
-            continue
-        stack.pop()
-        if node._ranges is None:
-            node._ranges = _ranges_of(node)
-    return root._ranges  # type: ignore[return-value]
+    return root._ranges if root._ranges is not None else side_table(root, "_ranges", _ranges_of)
 
 
 def replace_ranges(roots: Iterable[UOp], table: Mapping[UOp, UOp]) -> list[UOp]:

@@ -15,7 +15,8 @@ from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import product, shape
 from anneal.ir.uop import ARENA, UOp
-from anneal.schedule.boundaries import Group, Placement, gather_context, operands, own_context, reduced_context
+from anneal.schedule.boundaries import Group, Placement
+from anneal.schedule.contexts import gather_context, operands, own_context, reduced_context
 from anneal.schedule.indexing import Context, flat_index, is_never, scalars, source
 
 Values = dict[tuple[UOp, Context], UOp]

@@ -13,7 +13,7 @@ from anneal.ir.dtype import dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
-from anneal.schedule.boundaries import free_ranges_of, own_context
+from anneal.schedule.contexts import free_ranges_of, own_context
 from anneal.schedule.indexing import span
 from anneal.schedule.kernels import Body, memory_of
 
