@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from anneal import Tensor, rules
-from anneal.ir.dtype import by_name
+from anneal.ir.dtype import DType, by_name
 from anneal.rewrite.compile import FOLDER, handler_names, load, read_folder
 from anneal.rewrite.table import Table, merge
 from anneal.runtime import pipeline
@@ -29,7 +29,7 @@ LARGEST: Final = 4096
 """Elements of a value at most."""
 RANGE: Final = 40
 """Numbers are brought back into -RANGE to RANGE."""
-_DTYPES: Final = {d: by_name(d.name) for d in map(np.dtype, (np.float32, np.float16, np.int32, np.bool_))}
+_DTYPES: Final[dict[np.dtype[Any], DType]] = {d: by_name(d.name) for d in (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.int32), np.dtype(np.bool_))}
 
 
 class Program:
