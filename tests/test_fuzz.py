@@ -141,8 +141,8 @@ class Program:
 
     def cast(self, p: Pair) -> Pair | None:
         t, x = p
-        goal = self.rng.choice((np.float32, np.int32, np.bool_, np.float16))
-        return t.cast(_DTYPES[np.dtype(goal)]), x.astype(goal)
+        goal = self.rng.choice(list(_DTYPES))
+        return t.cast(_DTYPES[goal]), x.astype(goal)
 
     # Movement.
 
