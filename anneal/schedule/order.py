@@ -64,8 +64,22 @@ def order(bodies: Sequence[Body], buffers: dict[UOp, UOp]) -> tuple[list[Body], 
                 heapq.heappush(ready, j)
     if len(done) == len(bodies):
         return [bodies[i] for i in done], []
-    stuck = [i for i in range(len(bodies)) if waiting[i]]
-    return [], [r for i in stuck for r in bodies[i].roots if r.op is Ops.ASSIGN]
+    return [], [r for i in _between_cycles(before, after, done) for r in bodies[i].roots if r.op is Ops.ASSIGN]
+
+
+def _between_cycles(before: Sequence[set[int]], after: Sequence[list[int]], done: Sequence[int]) -> list[int]:
+    """The bodies that wait for one another, without those that only wait for them."""
+    gone = set(done)
+    waiting = [len(set(users) - gone) for users in after]
+    last = [i for i, n in enumerate(waiting) if not n and i not in gone]
+    while last:
+        i = last.pop()
+        gone.add(i)
+        for j in before[i] - gone:
+            waiting[j] -= 1
+            if not waiting[j]:
+                last.append(j)
+    return [i for i in range(len(before)) if i not in gone]
 
 
 def _edges(bodies: Sequence[Body], buffers: dict[UOp, UOp]) -> list[set[int]]:
