@@ -193,3 +193,36 @@ def test_an_update_of_a_parameter_is_one_kernel_without_temporaries() -> None:
     assert len(made.kernels) == 1
     assert temporaries(made) == 0
     assert len(made.kernels[0].bindings) == 4
+
+
+def test_results_that_share_a_buffer_are_separate_once_one_is_assigned(device: str) -> None:
+    data = numbers(50)
+    x = Tensor(data, device=device)
+    same = x * 1
+    first, second = x + 1, 1 + x
+    Tensor.realize(same, first, second)
+    x.assign(x * 5).realize()
+    first.assign(first - 7).realize()
+    assert np.array_equal(same.numpy(), data)
+    assert np.array_equal(second.numpy(), data + 1)
+    assert np.array_equal(first.numpy(), data - 6)
+    assert np.array_equal(x.numpy(), data * 5)
+
+
+def test_only_assigns_on_a_cycle_are_copied(device: str) -> None:
+    a, b = numbers(64), numbers(64, seed=1)
+    x, y = Tensor(a, device=device), Tensor(b, device=device)
+    others = [Tensor(numbers(64, seed=i), device=device) for i in range(2, 7)]
+    old = x.detach()
+    x.assign(x + y.flip(0))
+    y.assign(y - old.flip(0))
+    for other in others:
+        other.assign(other + x * y)
+    made = plan(x, y, *others)
+    assert temporaries(made) == 2
+    Tensor.realize(x, y, *others)
+    new_a, new_b = a + b[::-1], b - a[::-1]
+    assert np.array_equal(x.numpy(), new_a)
+    assert np.array_equal(y.numpy(), new_b)
+    for i, other in enumerate(others, 2):
+        assert np.array_equal(other.numpy(), numbers(64, seed=i) + new_a * new_b)
