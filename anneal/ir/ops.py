@@ -29,7 +29,6 @@ class Op:
     symbol: str = ""
     """Infix symbol in rules and listings, when it has one."""
     commutative: bool = False
-    associative: bool = False
     compares: bool = False
     """True when the result is bool whatever the operands are."""
 
@@ -64,18 +63,18 @@ class Ops:
     FLOOR: Final = Op("floor", "unary", 1, "largest whole number not above x, as a float")
     CAST: Final = Op("cast", "unary", 1, "convert the value to the node's dtype")
     BITCAST: Final = Op("bitcast", "unary", 1, "the same bits as the node's dtype")
-    ADD: Final = Op("add", "binary", 2, "x + y; or for bool", "+", commutative=True, associative=True)
-    MUL: Final = Op("mul", "binary", 2, "x * y; and for bool", "*", commutative=True, associative=True)
+    ADD: Final = Op("add", "binary", 2, "x + y; or for bool", "+", commutative=True)
+    MUL: Final = Op("mul", "binary", 2, "x * y; and for bool", "*", commutative=True)
     DIV: Final = Op("div", "binary", 2, "x / y for floats", "/")
     IDIV: Final = Op("idiv", "binary", 2, "floor(x / y) for integers; 0 where y is 0", "//")
     MOD: Final = Op("mod", "binary", 2, "x - y*floor(x / y) for integers; 0 where y is 0", "%")
-    MAX: Final = Op("max", "binary", 2, "the larger; NaN when either is", commutative=True, associative=True)
-    MIN: Final = Op("min", "binary", 2, "the smaller; NaN when either is", commutative=True, associative=True)
+    MAX: Final = Op("max", "binary", 2, "the larger; NaN when either is", commutative=True)
+    MIN: Final = Op("min", "binary", 2, "the smaller; NaN when either is", commutative=True)
     LT: Final = Op("lt", "binary", 2, "x < y; False with NaN", "<", compares=True)
     EQ: Final = Op("eq", "binary", 2, "x == y; False with NaN", "==", commutative=True, compares=True)
-    AND: Final = Op("and", "binary", 2, "bitwise and; logical and for bool", "&", commutative=True, associative=True)
-    OR: Final = Op("or", "binary", 2, "bitwise or; logical or for bool", "|", commutative=True, associative=True)
-    XOR: Final = Op("xor", "binary", 2, "bitwise exclusive or; x ^ True negates a bool", "^", commutative=True, associative=True)
+    AND: Final = Op("and", "binary", 2, "bitwise and; logical and for bool", "&", commutative=True)
+    OR: Final = Op("or", "binary", 2, "bitwise or; logical or for bool", "|", commutative=True)
+    XOR: Final = Op("xor", "binary", 2, "bitwise exclusive or; x ^ True negates a bool", "^", commutative=True)
     SHL: Final = Op("shl", "binary", 2, "x shifted left by y modulo 32 bits", "<<")
     SHR: Final = Op("shr", "binary", 2, "x shifted right by y modulo 32 bits, arithmetic for signed x", ">>")
     WHERE: Final = Op("where", "ternary", 3, "x where the condition holds, else y")

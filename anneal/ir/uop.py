@@ -103,8 +103,6 @@ class Arena:
     def __init__(self) -> None:
         self._table: dict[tuple[Any, ...], _Ref] = {}
         self._lock = threading.RLock()
-        self.built = 0
-        """Nodes made since the start, dead ones too."""
         self.phase: Phase = "forward"
         """The phase that new nodes get."""
         self.origin: Origin | None = None
@@ -133,7 +131,6 @@ class Arena:
             made = _Ref(node, self._drop)
             made.key = key
             self._table[key] = made
-            self.built += 1
             return node
 
     def _drop(self, ref: weakref.ref[UOp]) -> None:

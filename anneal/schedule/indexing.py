@@ -37,7 +37,6 @@ class Context(NamedTuple):
 
 ZERO = ARENA.intern(Ops.CONST, dtypes.index, (), 0)
 TRUE = ARENA.intern(Ops.CONST, dtypes.bool, (), True)
-FALSE = ARENA.intern(Ops.CONST, dtypes.bool, (), False)
 
 
 def scalars(roots: Iterable[UOp]) -> tuple[UOp, ...]:
