@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anneal.codegen.expand import const_index
 from anneal.errors import CompileError
+from anneal.ir import build
 from anneal.ir.dtype import DType, dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
+from anneal.ir.scalars import neutral
 from anneal.ir.uop import ARENA, UOp
 from anneal.schedule.indexing import ZERO, free_ranges, replace_ranges, scalars, span
-from anneal.schedule.kernels import identity
 
 
 class Emitter:
@@ -55,10 +55,18 @@ class Emitter:
             name += "_"
         self.bound.add(name)
         limit = self.values((r.src[0],))[0]
-        start, step = (self.lane, const_index(self.lanes)) if shared else (ZERO, const_index(1))
+        start, step = (self.lane, build.index(self.lanes)) if shared else (ZERO, build.index(1))
         loop = self.op(Ops.LOOP, dtypes.index, (start, limit, step), name)
         self.scopes.append({r: loop})
         return loop
+
+    def open_loops(self, ranges: Sequence[UOp], values: Sequence[UOp], *, shared: bool) -> list[UOp]:
+        """Begin a nest of loops, before each of them the parts of some values that depend on none of those still to open."""
+        loops = []
+        for i, r in enumerate(ranges):
+            self.values([u for value in values for u in invariants(value, ranges[i:])])
+            loops.append(self.open_loop(r, shared=shared))
+        return loops
 
     def close_loop(self, loop: UOp) -> None:
         """End a loop and its scope."""
@@ -101,16 +109,12 @@ class Emitter:
 
     # Reductions.
 
-    def invariants_of(self, values: Sequence[UOp], bound: Iterable[UOp]) -> None:
-        """Emit the parts of some values that do not depend on ranges whose loops are about to open."""
-        self.values([u for value in values for u in invariants(value, bound)])
-
     @staticmethod
     def flatten(ranges: tuple[UOp, ...], values: list[UOp]) -> tuple[tuple[UOp, ...], list[UOp]]:
         """Several ranges as one, and the values in terms of it."""
         if len(ranges) == 1:
             return ranges, values
-        flat = ARENA.intern(Ops.RANGE, dtypes.index, (const_index(span(ranges)),), ranges[0].arg)
+        flat = ARENA.intern(Ops.RANGE, dtypes.index, (build.index(span(ranges)),), ranges[0].arg)
         return (flat,), in_terms_of(flat, ranges, values)
 
     def reductions(self, targets: Sequence[UOp]) -> None:
@@ -150,7 +154,7 @@ class Emitter:
         self.op(Ops.COMMENT, dtypes.bool, (), f"{kinds} over {sizes}: {many}")
         registers = []
         for node in group:
-            start = ARENA.intern(Ops.CONST, node.dtype, (), identity(node.arg, node))
+            start = build.const(neutral(node.arg, node.dtype), node.dtype)
             registers.append(self.op(Ops.REGISTER, node.dtype, (start,), f"acc{self.registers}"))
             self.registers += 1
         inner = [node.src[0] for node in group]
@@ -158,10 +162,7 @@ class Emitter:
             bound, inner = self.flatten(bound, inner)
         elif any(self.known(r) is not None for r in bound):
             bound, inner = self._renamed(bound, inner)
-        loops = []
-        for i, r in enumerate(bound):
-            self.invariants_of(inner, bound[i:])
-            loops.append(self.open_loop(r, shared=shared))
+        loops = self.open_loops(bound, inner, shared=shared)
         for register, node, value in zip(registers, group, self.values(inner), strict=True):
             self.op(Ops.SET, node.dtype, (register, self.op(node.arg, node.dtype, (register, value))))
         for loop in reversed(loops):
@@ -185,8 +186,8 @@ class Emitter:
         self.op(Ops.BARRIER, dtypes.bool)
         half = self.lanes // 2
         while half:
-            begin = self.op(Ops.IF, dtypes.bool, (self.op(Ops.LT, dtypes.bool, (self.lane, const_index(half))),))
-            beside = self.op(Ops.ADD, dtypes.index, (self.lane, const_index(half)))
+            begin = self.op(Ops.IF, dtypes.bool, (self.op(Ops.LT, dtypes.bool, (self.lane, build.index(half))),))
+            beside = self.op(Ops.ADD, dtypes.index, (self.lane, build.index(half)))
             for memory, node in zip(memories, group, strict=True):
                 pair = self.op(Ops.LOAD, node.dtype, (memory, self.lane)), self.op(Ops.LOAD, node.dtype, (memory, beside))
                 self.op(Ops.STORE, node.dtype, (memory, self.lane, self.op(node.arg, node.dtype, pair)))
@@ -216,5 +217,4 @@ def in_terms_of(flat: UOp, ranges: Sequence[UOp], values: Sequence[UOp]) -> list
         below *= n
     if not table or not values:
         return list(values)
-    replaced = replace_ranges(values, table)
-    return list(scalars((ARENA.intern(Ops.SINK, dtypes.bool, tuple(replaced)),))[0].src)
+    return list(scalars(replace_ranges(values, table)))

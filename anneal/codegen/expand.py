@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from anneal.codegen.opts import Shape
+from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Ops
@@ -19,14 +20,9 @@ from anneal.schedule.indexing import free_ranges, replace_ranges, scalars
 WIDTH: Final = 4
 
 
-def const_index(n: int) -> UOp:
-    """A constant of index arithmetic."""
-    return ARENA.intern(Ops.CONST, dtypes.index, (), n)
-
-
 def shrunk(r: UOp, factor: int) -> UOp:
     """A range of a factor-th of the size."""
-    return ARENA.intern(Ops.RANGE, dtypes.index, (const_index(r.src[0].arg // factor),), r.arg)
+    return ARENA.intern(Ops.RANGE, dtypes.index, (build.index(r.src[0].arg // factor),), r.arg)
 
 
 def expand(sink: UOp, shape: Shape) -> tuple[list[tuple[UOp, ...]], tuple[UOp, ...]]:
@@ -40,7 +36,7 @@ def expand(sink: UOp, shape: Shape) -> tuple[list[tuple[UOp, ...]], tuple[UOp, .
         kept = [s for s in sink.src if all(o == 0 or r in free_ranges(s) for r, o in zip(axes, offsets, strict=True))]
         sizes.append(len(kept))
         stores += replace_ranges(kept, table)
-    done = scalars((ARENA.intern(Ops.SINK, dtypes.bool, tuple(stores)),))[0].src
+    done = scalars(stores)
     groups: list[tuple[UOp, ...]] = []
     start = 0
     for n in sizes:
@@ -62,7 +58,7 @@ def _unroll(sink: UOp, factors: Mapping[UOp, int]) -> UOp:
             n = factors[hit]
             small = shrunk(hit, n)
             whole = small.src[0].arg == 1
-            values = [replace_ranges((new.src[0],), {hit: const_index(o) if whole else small * n + o})[0] for o in range(n)]
+            values = [replace_ranges((new.src[0],), {hit: build.index(o) if whole else small * n + o})[0] for o in range(n)]
             total = values[0]
             for value in values[1:]:
                 total = ARENA.intern(node.arg, node.dtype, (total, value))

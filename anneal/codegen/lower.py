@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from anneal.codegen.emit import Emitter, in_terms_of, invariants
-from anneal.codegen.expand import const_index, expand, vectorize
+from anneal.codegen.expand import expand, vectorize
 from anneal.codegen.opts import Shape
 from anneal.codegen.program import Program
 from anneal.codegen.target import Target
 from anneal.errors import CompileError
+from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.graph import substitute
 from anneal.ir.ops import Ops
@@ -33,7 +34,7 @@ def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) ->
     """The instructions of a body in a shape."""
     groups, tile = expand(sink, shape)
     total = span(tile)
-    flat = ARENA.intern(Ops.RANGE, dtypes.index, (const_index(total),), ("r", tile[0].arg[1] if len(tile) == 1 else -1))
+    flat = ARENA.intern(Ops.RANGE, dtypes.index, (build.index(total),), ("r", tile[0].arg[1] if len(tile) == 1 else -1))
     flattened = iter(in_terms_of(flat, tile, [_gated(s, tile) for group in groups for s in group]))
     batches, vectors = vectorize([[next(flattened) for _ in group] for group in groups])
 
@@ -47,11 +48,11 @@ def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) ->
     group = _workgroup(emitter, grid)
     if size > 1:
         emitter.scopes[0][lane] = emitter.emit(lane)
-    point = group if shape.lanes > 1 or size == 1 else emitter.op(Ops.ADD, dtypes.index, (emitter.op(Ops.MUL, dtypes.index, (group, const_index(size))), lane))
+    point = group if shape.lanes > 1 or size == 1 else emitter.op(Ops.ADD, dtypes.index, (emitter.op(Ops.MUL, dtypes.index, (group, build.index(size))), lane))
     emitter.scopes[0][flat] = point
     guarded = (grid[0] * grid[1] if shape.lanes > 1 else grid[0] * grid[1] * size) != total
     if guarded:
-        emitter.open_if(ARENA.intern(Ops.LT, dtypes.bool, (flat, const_index(total))), scope=False)
+        emitter.open_if(ARENA.intern(Ops.LT, dtypes.bool, (flat, build.index(total))), scope=False)
     emitter.reductions([v for batch in batches for s in batch if free_ranges(s) <= {flat} for v in s.src[1:]])
     for batch in batches:
         _emit_stores(emitter, batch, flat)
@@ -87,7 +88,7 @@ def _workgroup(emitter: Emitter, grid: tuple[int, int, int]) -> UOp:
     if grid[1] == 1:
         return x
     y = emitter.op(Ops.SPECIAL, dtypes.index, (), ("wid.y", grid[1]))
-    return emitter.op(Ops.ADD, dtypes.index, (emitter.op(Ops.MUL, dtypes.index, (y, const_index(grid[0]))), x))
+    return emitter.op(Ops.ADD, dtypes.index, (emitter.op(Ops.MUL, dtypes.index, (y, build.index(grid[0]))), x))
 
 
 def _gated(store: UOp, tile: Sequence[UOp]) -> UOp:
@@ -124,12 +125,9 @@ def _under(emitter: Emitter, stores: Sequence[UOp], loops: tuple[UOp, ...], cond
     for gate in conditions:
         emitter.open_if(gate)
     shared = emitter.lanes > 1
-    opened = []
-    if loops:
-        flattened, stores = emitter.flatten(loops, list(stores)) if shared else (loops, stores)
-        for i, r in enumerate(flattened):
-            emitter.invariants_of([v for s in stores for v in s.src[1:]], flattened[i:])
-            opened.append(emitter.open_loop(r, shared=shared))
+    if loops and shared:
+        loops, stores = emitter.flatten(loops, list(stores))
+    opened = emitter.open_loops(loops, [v for s in stores for v in s.src[1:]], shared=shared)
     emitter.store(stores)
     for loop in reversed(opened):
         emitter.close_loop(loop)

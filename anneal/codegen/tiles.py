@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from anneal.codegen.emit import Emitter
-from anneal.codegen.expand import const_index, vectorize
+from anneal.codegen.expand import vectorize
 from anneal.codegen.opts import output_ranges, stride_one
 from anneal.codegen.program import Program
 from anneal.codegen.target import Target
+from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.graph import substitute_all, toposort
 from anneal.ir.ops import Ops
+from anneal.ir.scalars import neutral
 from anneal.ir.uop import ARENA, UOp
 from anneal.schedule.indexing import free_ranges, scalars, span
-from anneal.schedule.kernels import identity
 
 _Batches = Sequence[Sequence[UOp]]
 WORK: Final = 1 << 24
@@ -99,24 +100,25 @@ def lower_tiled(sink: UOp, tiling: Tiling, notes: Sequence[str]) -> Program:
     grid, places = _places(sink, tiling)
     size = tiling.threads
     lx, ly = (ARENA.intern(Ops.SPECIAL, dtypes.index, (), (f"lid.{axis}", size)) for axis in "xy")
-    outer = ARENA.intern(Ops.RANGE, dtypes.index, (const_index(span((tiling.k,)) // tiling.depth),), ("k", 0))
-    inner = ARENA.intern(Ops.RANGE, dtypes.index, (const_index(tiling.depth),), ("k", 1))
+    outer = ARENA.intern(Ops.RANGE, dtypes.index, (build.index(span((tiling.k,)) // tiling.depth),), ("k", 0))
+    inner = ARENA.intern(Ops.RANGE, dtypes.index, (build.index(tiling.depth),), ("k", 1))
     reduce = next(u for u in toposort(sink) if u.op is Ops.REDUCE)
     staged = _staged(reduce.src[0], tiling)
     thread = {tiling.m: ly, tiling.n: lx}
     cells = list(itertools.product(range(tiling.block), repeat=2))
 
+    start = build.const(neutral(reduce.arg, reduce.dtype), reduce.dtype)
+    registers = [ARENA.intern(Ops.REGISTER, reduce.dtype, (start,), f"acc{i}") for i in range(len(cells))]
     values, stores = [], []
     row = tiling.side + 4
-    for i, j in cells:
+    for (i, j), register in zip(cells, registers, strict=True):
         at = {tiling.m: i, tiling.n: j}
         loads = {s.value: ARENA.intern(Ops.LOAD, s.value.dtype, (s.memory, inner * row + thread[s.axis] * tiling.block + at[s.axis])) for s in staged}
         moved = {r: places[r] + thread[r] * tiling.block + at[r] for r in (tiling.m, tiling.n)} | {r: p for r, p in places.items() if r not in at}
         values.append(substitute_all((substitute_all((reduce.src[0],), loads)[0],), {**moved, tiling.k: outer * tiling.depth + inner})[0])
-        register = ARENA.intern(Ops.REGISTER, reduce.dtype, (ARENA.intern(Ops.CONST, reduce.dtype, (), identity(reduce.arg, reduce)),), f"acc{len(values) - 1}")
         stores.append(substitute_all(substitute_all(sink.src, {reduce: register}), moved))
     fills = [_fill(s, tiling, places, outer, ARENA.intern(Ops.ADD, dtypes.index, (ly * size, lx))) for s in staged]
-    done = iter(scalars((ARENA.intern(Ops.SINK, dtypes.bool, (*values, *(s for group in (*fills, *stores) for s in group))),))[0].src)
+    done = iter(scalars((*values, *(s for group in (*fills, *stores) for s in group))))
     values = [next(done) for _ in values]
     groups = [[next(done) for _ in group] for group in (*fills, *stores)]
     batches, vectors = vectorize(groups)
@@ -128,7 +130,7 @@ def lower_tiled(sink: UOp, tiling: Tiling, notes: Sequence[str]) -> Program:
         emitter.op(Ops.COMMENT, dtypes.bool, (), line)
     block = f"{tiling.block} x {tiling.block} outputs a thread"
     emitter.op(Ops.COMMENT, dtypes.bool, (), f"tiles of {tiling.side} x {tiling.side}, {tiling.depth} of {span((tiling.k,))} at a time; {block}")
-    _emit(emitter, reduce, values, batches[:split], batches[split:], (outer, inner))
+    _emit(emitter, reduce, registers, values, batches[:split], batches[split:], (outer, inner))
     return Program(tuple(emitter.out), grid, (size, size, 1), {}, vectors)
 
 
@@ -161,13 +163,10 @@ def _fill(staged: _Staged, tiling: Tiling, places: dict[UOp, UOp], outer: UOp, l
     return stores
 
 
-def _emit(emitter: Emitter, reduce: UOp, values: Sequence[UOp], fills: _Batches, stores: _Batches, loops: tuple[UOp, UOp]) -> None:
+def _emit(emitter: Emitter, reduce: UOp, registers: Sequence[UOp], values: Sequence[UOp], fills: _Batches, stores: _Batches, loops: tuple[UOp, UOp]) -> None:
     """Accumulators, the loop over tiles with its two barriers, and the stores."""
-    start = ARENA.intern(Ops.CONST, reduce.dtype, (), identity(reduce.arg, reduce))
-    registers = [emitter.op(Ops.REGISTER, reduce.dtype, (start,), f"acc{i}") for i in range(len(values))]
-    memories = dict.fromkeys(s.src[0] for batch in fills for s in batch)
-    for memory in (*memories, *registers):
-        emitter.scopes[0][memory] = memory if memory in registers else emitter.emit(memory)
+    for u in (*registers, *dict.fromkeys(s.src[0] for batch in fills for s in batch)):
+        emitter.scopes[0][u] = emitter.emit(u)
     outer = emitter.open_loop(loops[0], shared=False)
     emitter.op(Ops.BARRIER, dtypes.bool)
     for batch in fills:

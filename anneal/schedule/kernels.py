@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from anneal.errors import CompileError
-from anneal.ir.dtype import Scalar
+from anneal.ir import build
 from anneal.ir.graph import substitute_all, toposort
-from anneal.ir.ops import Op, Ops
+from anneal.ir.ops import Ops
+from anneal.ir.scalars import neutral
 from anneal.ir.shape import product, shape
 from anneal.ir.uop import ARENA, UOp
 from anneal.schedule.boundaries import Group, Placement
@@ -36,20 +36,6 @@ class Body:
     """The tensor-level values computed, operands first."""
     level: int
     """Length of the longest chain of kernels that must run after it."""
-
-
-def identity(op: Op, node: UOp) -> Scalar:
-    """What a reduction of no elements gives."""
-    match op:
-        case Ops.ADD:
-            return node.dtype.round(0)
-        case Ops.MUL:
-            return node.dtype.round(1)
-        case Ops.MAX:
-            return node.dtype.min
-        case Ops.MIN:
-            return node.dtype.max
-    raise CompileError(f"{op.name} does not reduce")
 
 
 class Bodies:
@@ -82,7 +68,7 @@ class Bodies:
                 value = substitute_all((value,), known)[0]
             known[ARENA.intern(Ops.LOAD, root.dtype, (target, place))] = value
             stores.append(ARENA.intern(Ops.STORE, root.dtype, (target, place, value)))
-        sink = scalars((ARENA.intern(Ops.SINK, stores[0].dtype, tuple(stores)),))[0]
+        sink = build.sink(*scalars(stores))
         nodes = sorted(dict.fromkeys(group.nodes), key=position.__getitem__)
         return Body(sink, group.outer, tuple(roots), tuple(nodes), group.level)
 
@@ -120,11 +106,11 @@ class Bodies:
                 return self._reduced(node, context)
             case Ops.GATHER:
                 inner, _ = gather_context(node, context)
-                return self._filled(node, inner, context, ARENA.intern(Ops.CONST, node.dtype, (), node.dtype.round(0)))
+                return self._filled(node, inner, context, build.const(0, node.dtype))
             case Ops.PAD:
                 return self._filled(node, source(node, context), context, node.src[1])
             case Ops.SHEAR | Ops.UNSHEAR:
-                return self._filled(node, source(node, context), context, ARENA.intern(Ops.CONST, node.dtype, (), node.dtype.round(0)))
+                return self._filled(node, source(node, context), context, build.const(0, node.dtype))
         places = {s: c for s, c, _ in operands(node, context)}
         if node.op.elementwise:
             return ARENA.intern(node.op, node.dtype, tuple(self._read(s, places[s]) for s in node.src), node.arg)
@@ -140,7 +126,7 @@ class Bodies:
     def _reduced(self, node: UOp, context: Context) -> UOp:
         op, axes = node.arg
         if any(shape(node.src[0])[a] == 0 for a in axes):
-            return ARENA.intern(Ops.CONST, node.dtype, (), identity(op, node))
+            return build.const(neutral(op, node.dtype), node.dtype)
         inner, bound = reduced_context(node, context)
         value = self._read(node.src[0], inner)
         return ARENA.intern(Ops.REDUCE, node.dtype, (value, *bound), op) if bound else value

@@ -13,9 +13,9 @@ from typing import Final
 from anneal.ir import build
 from anneal.ir.graph import replace_sources, toposort
 from anneal.ir.ops import Ops
+from anneal.ir.scalars import neutral
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
-from anneal.schedule.kernels import identity
 
 _STORED: Final = frozenset({Ops.REDUCE_AXIS, Ops.CONTIGUOUS, Ops.ASSIGN})
 LONG: Final = 32768
@@ -71,7 +71,7 @@ def _in_stages(node: UOp, order: Sequence[int], dims: tuple[int, int], parts: in
     each = -(-dims[along] // parts)
     amounts = [(0, 0), (0, 0)]
     amounts[along] = (0, parts * each - dims[along])
-    flat = build.pad(build.reshape(build.permute(node.src[0], order), dims), amounts, identity(op, node))
+    flat = build.pad(build.reshape(build.permute(node.src[0], order), dims), amounts, neutral(op, node.dtype))
     cut = build.reshape(flat, [*dims[:along], parts, each, *dims[along + 1 :]])
     partial = build.reduce_axis(op, cut, [along + 1])
     return build.reshape(build.reduce_axis(op, partial, [along]), shape(node))
