@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random as randomness
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from schedule_samples import MLP
 
 import anneal
 from anneal import DTypeError, GradientError, Plan, Target, Tensor, dtypes, nn
@@ -49,16 +49,6 @@ def close(found: Any, wanted: Array, tolerance: float = 1e-5) -> None:
 
 
 # Kernel counts.
-
-
-class MLP:
-    def __init__(self, *sizes: int) -> None:
-        self.layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            x = layer(x).relu()
-        return self.layers[-1](x)
 
 
 def mlp_gradients() -> list[Tensor]:

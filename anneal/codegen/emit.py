@@ -71,6 +71,7 @@ class Emitter:
     def close_loop(self, loop: UOp) -> None:
         """End a loop and its scope."""
         self.scopes.pop()
+        self.bound.discard(loop.arg)
         self.op(Ops.ENDLOOP, dtypes.bool, (loop,))
 
     def open_if(self, gate: UOp, *, scope: bool = True) -> None:
@@ -167,7 +168,6 @@ class Emitter:
             self.op(Ops.SET, node.dtype, (register, self.op(node.arg, node.dtype, (register, value))))
         for loop in reversed(loops):
             self.close_loop(loop)
-            self.bound.discard(loop.arg)
         results = self._combined(registers, group) if shared else registers
         self.scopes[-1].update(zip(group, results, strict=True))
 

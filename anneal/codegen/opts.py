@@ -41,7 +41,7 @@ class Shape:
     tile: tuple[UOp, ...]
     """Ranges spread over the grid."""
     upcast: tuple[tuple[UOp, int], ...] = ()
-    """Ranges of the tile of which one thread computes several elements."""
+    """Ranges of stores of which one thread computes several elements."""
     unroll: tuple[tuple[UOp, int], ...] = ()
     """Reduction ranges of which one turn of the loop does several."""
     lanes: int = 1
@@ -58,11 +58,11 @@ def choose(sink: UOp, outer: frozenset[UOp] | None, target: Target) -> Shape:
     """The default shape for a body."""
     ranges = output_ranges(sink)
     reduces = [u for u in toposort(sink) if u.op is Ops.REDUCE]
-    longest = max((span(u.src[1:]) for u in reduces), default=1)
     if outer is not None:
         return _shared(sink, ranges, reduces, outer, target)
     if not reduces:
         return Shape(ranges, _vector(ranges, sink))
+    longest = max(span(u.src[1:]) for u in reduces)
     upcast = _blocks(ranges, reduces, THREADS[target.local_memory])
     block = math.prod(n for _, n in upcast)
     lanes = _lanes(span(ranges) // block, longest, block, reduces, target)
@@ -155,7 +155,7 @@ def _choices(options: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
 
 
 def _unrolled(reduces: Sequence[UOp], block: int) -> tuple[tuple[UOp, int], ...]:
-    """Four turns of the innermost loop at once, where a load runs along it."""
+    """Turns of the innermost loop to write out: all of a short one, else four, as far as the code stays small."""
     last = {u.src[-1] for u in reduces}
     if len(last) != 1:
         return ()

@@ -15,7 +15,7 @@ from anneal.ir.uop import UOp
 MOST: Final = (1 << 31) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """A kernel as instructions."""
 

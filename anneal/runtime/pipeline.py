@@ -49,6 +49,8 @@ class Compilation:
     target: Target
     inputs: tuple[UOp, ...]
     """The PARAMs by slot; simplification may leave some unread."""
+    uops: int
+    """Nodes of the program as it was given."""
     scheduled: Schedule | None = None
     """After `kernels`."""
     bound: list[Bound] = field(default_factory=list)
@@ -106,11 +108,8 @@ def _instructions(sink: UOp, outer: frozenset[UOp] | None, target: Target, lines
 
 def _write(work: Compilation) -> None:
     assert work.scheduled is not None
-    texts: dict[int, tuple[str, str]] = {}
-    for program in work.programs:
-        if id(program) not in texts:
-            texts[id(program)] = render(program), print_program(program.instructions)
-    work.plan = assemble(work.inputs, work.scheduled, work.bound, work.programs, [texts[id(p)] for p in work.programs], work.target)
+    texts = {p: (render(p), print_program(p.instructions)) for p in dict.fromkeys(work.programs)}
+    work.plan = assemble(work.inputs, work.scheduled, work.bound, work.programs, [texts[p] for p in work.programs], work.target)
 
 
 STAGES: Final[tuple[Stage, ...]] = (
@@ -163,7 +162,7 @@ def begin(sink: UOp, target: Target) -> Compilation:
     graph = toposort(sink)
     _known_sizes(graph)
     inputs = sorted((u for u in graph if u.op is Ops.PARAM), key=lambda u: u.arg[0])
-    return Compilation(single_assigns(sink), target, tuple(inputs))
+    return Compilation(single_assigns(sink), target, tuple(inputs), len(graph))
 
 
 def _run(sink: UOp, target: Target, counted: Session) -> Plan:
@@ -176,4 +175,4 @@ def _run(sink: UOp, target: Target, counted: Session) -> Plan:
     if work.plan is None:
         raise CompileError("the pipeline ended without a plan")
     plan = replace(work.plan, outputs=work.plan.outputs[: len(sink.src)])
-    return plan.with_stats(uops=len(toposort(sink)), rewrites=counted.rewrites, ms=work.milliseconds)
+    return plan.with_stats(uops=work.uops, rewrites=counted.rewrites, ms=work.milliseconds)

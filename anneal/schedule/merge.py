@@ -42,13 +42,13 @@ def _loops(body: Body) -> _Loops:
 
 def merge(bodies: Sequence[Body], limit: int, physical: Callable[[UOp], UOp], apart: frozenset[UOp]) -> list[Body]:
     """Bodies with riders in their hosts; `limit` storage buffers a kernel. The larger come first as hosts."""
-    facts = {body: _loops(body) for body in bodies}
-    order = sorted(range(len(bodies)), key=lambda i: (-span(facts[bodies[i]].ranges), i))
+    facts = [_loops(body) for body in bodies]
+    order = sorted(range(len(bodies)), key=lambda i: (-span(facts[i].ranges), i))
     hosts: dict[tuple[int, UOp], list[int]] = {}
     merged: dict[int, tuple[Body, _Loops]] = {}
     gone: set[int] = set()
     for i in order:
-        body, own = bodies[i], facts[bodies[i]]
+        body, own = bodies[i], facts[i]
         if not own.loads or body.outer is not None or apart.intersection(body.roots):
             continue
         some = next(u for u in toposort(body.sink) if u in own.loads)

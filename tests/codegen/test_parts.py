@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anneal import Target
 from anneal.codegen.emit import Emitter, in_terms_of, invariants
-from anneal.codegen.expand import const_index, divides, expand, vectorize
+from anneal.codegen.expand import divides, expand, vectorize
 from anneal.codegen.opts import Shape, choose, output_ranges
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
@@ -26,7 +26,7 @@ TARGETS: Final = (Target.portable(), Target(local_memory=False))
 
 
 def loop(size: int, kind: str, number: int) -> UOp:
-    return ARENA.intern(Ops.RANGE, dtypes.index, (const_index(size),), (kind, number))
+    return ARENA.intern(Ops.RANGE, dtypes.index, (build.index(size),), (kind, number))
 
 
 def load(binding: int, size: int, place: UOp) -> UOp:
