@@ -18,6 +18,7 @@ LAYERS = (
     ("analysis",),
     ("rewrite",),
     ("rules",),
+    ("view",),
     ("autodiff",),
     ("schedule",),
     ("codegen",),
@@ -38,6 +39,8 @@ THIRD_PARTY: Mapping[str, Callable[[str], bool]] = {
     "wgpu": lambda module: module == "anneal.runtime.webgpu",
     "js": lambda module: module == "anneal.runtime.browser",
     "pyodide": lambda module: module == "anneal.runtime.browser",
+    "IPython": lambda module: module == "anneal.examples.live",
+    **dict.fromkeys(("textual", "rich", "pygments", "plotext", "matplotlib"), lambda module: module.startswith("anneal.cli.")),
 }
 """Where a package from elsewhere may be imported; any other package nowhere. The host boundary is where arrays come in and go out."""
 

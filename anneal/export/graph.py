@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any, Literal
 
-from anneal.export.schema import VERSION, Graph, Node, Size
+from anneal.export.schema.graph import VERSION, Graph, Node, Size
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Dim, shape, show

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from anneal.export.graph import Part
-from anneal.export.schema import VERSION, Kernel, Kernels, Size, Value
+from anneal.export.schema.graph import Size
+from anneal.export.schema.kernels import VERSION, Kernel, Kernels, Value
 from anneal.runtime import plan as plans
 from anneal.runtime.plan import Plan
 

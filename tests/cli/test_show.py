@@ -13,8 +13,10 @@ import anneal as package
 from anneal.cli.main import main
 from anneal.examples import EXAMPLES
 from anneal.examples.program import Program
-from anneal.export.schema import Graph, Kernels, check
-from anneal.export.schema import Run as RunDocument
+from anneal.export.schema.check import check
+from anneal.export.schema.graph import Graph
+from anneal.export.schema.kernels import Kernels
+from anneal.export.schema.run import Run as RunDocument
 from anneal.runtime.plan import Plan
 
 Run = Callable[..., Any]

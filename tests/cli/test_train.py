@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from anneal import nn
-from anneal.export.schema import Training, check
+from anneal.export.schema.check import check
+from anneal.export.schema.train import Training
 
 Run = Callable[..., Any]
 Spawn = Callable[..., "subprocess.Popen[str]"]

@@ -11,7 +11,9 @@ import anneal
 from anneal import Target, Tensor
 from anneal.errors import ParseError
 from anneal.export import graph, kernels
-from anneal.export.schema import Graph, Kernels, check
+from anneal.export.schema.check import check
+from anneal.export.schema.graph import Graph
+from anneal.export.schema.kernels import Kernels
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
