@@ -28,6 +28,8 @@ from anneal.errors import (
 )
 from anneal.ir.build import variable as Variable  # noqa: N812 - it makes what users of this family of libraries call a Variable
 from anneal.ir.dtype import dtypes
+from anneal.rewrite.session import watching as trace
+from anneal.rewrite.trace import Trace
 from anneal.runtime.plan import Plan
 from anneal.tensor.core import no_grad
 from anneal.tensor.tensor import Tensor, compile
@@ -50,6 +52,7 @@ __all__ = [
     "StaleTensorError",
     "Target",
     "Tensor",
+    "Trace",
     "UsageError",
     "Variable",
     "VerifyError",
@@ -57,6 +60,7 @@ __all__ = [
     "dtypes",
     "nn",
     "no_grad",
+    "trace",
 ]
 
 _LAZY: Final = frozenset({"nn"})

@@ -25,6 +25,7 @@ from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape, show
 from anneal.ir.uop import ARENA, UOp
+from anneal.rewrite import session
 from anneal.rules import GRADIENT, GRADIENT_NAMES
 from anneal.rules.handlers_gradient import sum_axes, wide
 
@@ -52,7 +53,8 @@ def gradients(root: UOp, wrt: Sequence[UOp], seed: UOp | None = None) -> list[UO
     before = ARENA.phase, ARENA.origin, ARENA.rule
     ARENA.phase, ARENA.origin, ARENA.rule = "backward", root.origin, "seed"
     try:
-        return _walk(root, wrt, _seed(root, seed))
+        with session.compiling("backward"):
+            return _walk(root, wrt, _seed(root, seed))
     finally:
         ARENA.phase, ARENA.origin, ARENA.rule = before
 
@@ -109,6 +111,7 @@ def _total(node: UOp, given: Sequence[UOp]) -> UOp:
     total = build.cast(given[0], dtype)
     for more in given[1:]:
         total = build.alu(Ops.ADD, total, build.cast(more, dtype))
+    session.fire("accumulate", node, total)
     return total
 
 
@@ -130,6 +133,7 @@ def _propagate(node: UOp, g: UOp, active: set[UOp], pending: _Pending) -> None:
     ARENA.rule = GRADIENT_NAMES[node.op]
     for operand, part in zip(node.src, rule(node, g), strict=True):
         if part is not None and operand in active:
+            session.fire(GRADIENT_NAMES[node.op], node, part)
             pending.setdefault(operand, []).append(_fitted(operand, part))
 
 
@@ -142,6 +146,7 @@ def _fitted(operand: UOp, part: UOp) -> UOp:
     if not shape(operand) and (dims := shape(part)):
         ARENA.rule = "unbroadcast"
         part = build.reshape(sum_axes(part, range(len(dims))), ())
+        session.fire("unbroadcast", operand, part)
     assert shape(part) == shape(operand), f"a gradient of shape {show(shape(part))} for an operand of shape {show(shape(operand))}"
     assert part.dtype in (operand.dtype, wide(operand.dtype)), f"a gradient of {part.dtype} for an operand of {operand.dtype}"
     return part

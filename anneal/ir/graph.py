@@ -9,8 +9,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from typing import Final
 
 from anneal.ir.uop import ARENA, UOp
+
+REBUILT: Final[ContextVar[Callable[[UOp, UOp], None] | None]] = ContextVar("rebuilt", default=None)
+"""Called, where somebody watches, with each node that `replace_sources` puts on other operands, before and after."""
 
 
 def toposort(*roots: UOp, enter: Callable[[UOp], bool] | None = None) -> list[UOp]:
@@ -49,9 +54,12 @@ def replace_sources(node: UOp, src: tuple[UOp, ...]) -> UOp:
     before = ARENA.phase, ARENA.origin, ARENA.rule
     ARENA.phase, ARENA.origin, ARENA.rule = node.phase, node.origin, node.rule
     try:
-        return ARENA.intern(node.op, node.dtype, src, node.arg)
+        new = ARENA.intern(node.op, node.dtype, src, node.arg)
     finally:
         ARENA.phase, ARENA.origin, ARENA.rule = before
+    if (observe := REBUILT.get()) is not None:
+        observe(node, new)
+    return new
 
 
 def substitute(root: UOp, table: Mapping[UOp, UOp]) -> UOp:

@@ -15,8 +15,8 @@ True
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from anneal.errors import RuleError
 from anneal.ir.graph import toposort
@@ -37,6 +37,8 @@ class Result:
     """The roots in their final form, in order."""
     count: int
     """How often a rule fired."""
+    final: Mapping[UOp, UOp] = field(default_factory=dict, compare=False, repr=False)
+    """What each node that was met has become, in the order they were done."""
 
 
 def rewrite(roots: Iterable[UOp], table: Table, *, budget: int | None = None, fix: Fix | None = None) -> Result:
@@ -71,7 +73,7 @@ class _Driver:
         final: dict[UOp, UOp] = {}
         for goal in self.goals:
             self._finish(goal, final)
-        return Result(tuple(final[goal] for goal in self.goals), len(self.fired))
+        return Result(tuple(final[goal] for goal in self.goals), len(self.fired), final)
 
     def _finish(self, goal: UOp, final: dict[UOp, UOp]) -> None:
         """Put the final form of `goal`, and of all below it, into `final`."""

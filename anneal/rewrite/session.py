@@ -1,12 +1,12 @@
 """The rewriting of one compilation: which stage runs, how often rules fired, and whether somebody watches.
 
-Passes rewrite through `apply`; it picks the plain driver, or the traced one where a trace was asked for, so that what a trace shows is what
-the compiler did.
+Passes rewrite through `apply`; it picks the plain driver, or the traced one where somebody watches, so that what a trace shows is what
+the compiler did. What a pass does without rules it tells by `tell`.
 
->>> with compiling() as session:
+>>> with watching() as trace, compiling() as session:
 ...     _ = apply([], Table({}, ()))
->>> session.rewrites
-0
+>>> session.rewrites, session.trace is trace
+(0, True)
 """
 
 from __future__ import annotations
@@ -14,19 +14,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from anneal.ir.graph import REBUILT
 from anneal.ir.uop import UOp
 from anneal.rewrite.engine import Fix, rewrite
 from anneal.rewrite.table import Table
-from anneal.rewrite.trace import Trace
+from anneal.rewrite.trace import OPERANDS, Event, Move, Trace
+
+_watching: ContextVar[Trace | None] = ContextVar("watching", default=None)
+
+
+@contextmanager
+def watching(trace: Trace | None = None) -> Iterator[Trace]:
+    """Record every compilation and every differentiation inside, in `trace` or a new one.
+
+    What was compiled before is compiled again, so that there is something to see; the plans are the same.
+    """
+    token = _watching.set(trace := Trace() if trace is None else trace)
+    try:
+        yield trace
+    finally:
+        _watching.reset(token)
 
 
 @dataclass(slots=True)
 class Session:
     """What one compilation counts."""
 
-    trace: Trace | None = None
+    trace: Trace | None = field(default_factory=_watching.get)
     """Where events go; None when nobody watches."""
     stage: str = ""
     """The name of the stage that runs."""
@@ -34,17 +50,19 @@ class Session:
     """How often a rule fired."""
 
 
-_current: ContextVar[Session] = ContextVar("session", default=Session())  # noqa: B039 - the default is only counted into
+_current: ContextVar[Session] = ContextVar("session", default=Session(None))  # noqa: B039 - the default is only counted into
 
 
 @contextmanager
-def compiling(trace: Trace | None = None) -> Iterator[Session]:
-    """A session for everything that runs inside."""
-    session = Session(trace)
+def compiling(stage: str = "") -> Iterator[Session]:
+    """A session for everything that runs inside, beginning with a stage."""
+    session = Session(stage=stage)
     token = _current.set(session)
+    hook = REBUILT.set(None if session.trace is None else _rebuilt)
     try:
         yield session
     finally:
+        REBUILT.reset(hook)
         _current.reset(token)
 
 
@@ -55,3 +73,21 @@ def apply(roots: Iterable[UOp], table: Table, *, fix: Fix | None = None) -> tupl
     result = rewrite(roots, table, fix=fix) if watched is None else watched.rewrite(session.stage, roots, table, fix=fix)
     session.rewrites += result.count
     return result.roots
+
+
+def tell(step: str, before: UOp, after: UOp) -> None:
+    """Tell who watches that a pass put a node in another's place without a rule."""
+    session = _current.get()
+    if session.trace is not None and before is not after:
+        session.trace.moves.append(Move(session.stage, step, before, after))
+
+
+def fire(rule: str, before: UOp, after: UOp) -> None:
+    """Tell who watches that a rule fired which the pass itself runs, such as a gradient rule."""
+    session = _current.get()
+    if session.trace is not None:
+        session.trace.add(Event(session.stage, rule, before, after))
+
+
+def _rebuilt(before: UOp, after: UOp) -> None:
+    tell(OPERANDS, before, after)

@@ -15,12 +15,17 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import Final, NamedTuple
 
-from anneal.ir.uop import UOp
+from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.engine import Fix, Result, rewrite
 from anneal.rewrite.table import Match, MatchFunction, Table
+
+OPERANDS: Final = "operands"
+"""The step that puts a node on operands which have changed."""
 
 
 class Event(NamedTuple):
@@ -31,17 +36,44 @@ class Event(NamedTuple):
     rule: str
     """The rule's name."""
     before: UOp
-    """The node that matched, its operands in their final form."""
+    """The node that matched, its operands in their final form; of a gradient rule, the node that is differentiated."""
     after: UOp
-    """What took its place."""
+    """What took its place; of a gradient rule, what it gives one of the operands."""
+
+
+class Move(NamedTuple):
+    """A node that a pass put in another's place without a rule: the same op on new operands, or one element of a tensor."""
+
+    stage: str
+    step: str
+    """What was done: `OPERANDS`, or the pass's own word."""
+    before: UOp
+    after: UOp
+
+
+class Snapshot(NamedTuple):
+    """A program after a stage; the first of a compilation, `tensor`, is the program as it was given."""
+
+    stage: str
+    ensures: str
+    """What holds now."""
+    graphs: tuple[tuple[UOp, ...], ...]
+    """The roots of each graph: one graph of the whole program, later one a kernel; after `lowered`, a kernel's instructions in order."""
+    milliseconds: float
+    rewrites: int
+    """How often rules fired in the stage."""
 
 
 class Trace:
-    """Collects events, of several passes if need be."""
+    """Collects what passes did, of several compilations if need be. Holds the nodes that it tells of."""
 
     def __init__(self, observe: Callable[[Event], None] | None = None) -> None:
         self.events: list[Event] = []
-        """What has fired so far, in order."""
+        """Which rules have fired so far, in order."""
+        self.moves: list[Move] = []
+        """What else has taken another node's place, in order."""
+        self.snapshots: list[Snapshot] = []
+        """The program after each stage, compilation after compilation."""
         self.observe = observe
         """Called with each event as it happens."""
 
@@ -51,10 +83,20 @@ class Trace:
         if self.observe is not None:
             self.observe(event)
 
+    def fired(self) -> dict[str, int]:
+        """How often each rule fired, the busiest first."""
+        return dict(sorted(Counter(e.rule for e in self.events).items(), key=lambda row: (-row[1], row[0])))
+
     def rewrite(self, stage: str, roots: Iterable[UOp], table: Table, *, budget: int | None = None, fix: Fix | None = None) -> Result:
         """`rewrite` with its events recorded under the name of a stage."""
         traced = {op: tuple(self._watched(f, stage, table.names, fix) for f in functions) for op, functions in table.functions.items()}
-        return rewrite(roots, Table(traced, table.names), budget=budget)
+        result = rewrite(roots, Table(traced, table.names), budget=budget)
+        final = result.final
+        for node in final:
+            src = tuple([final[s] for s in node.src])
+            if src != node.src:
+                self.moves.append(Move(stage, OPERANDS, node, ARENA.intern(node.op, node.dtype, src, node.arg)))
+        return result
 
     def _watched(self, function: MatchFunction, stage: str, names: tuple[str, ...], fix: Fix | None) -> MatchFunction:
         def watched(node: UOp) -> Match | None:
@@ -68,3 +110,24 @@ class Trace:
             return number, new
 
         return watched
+
+    def _rows(self) -> list[Sequence[object]]:
+        """Stage, rule and how often it fired, stages in order, the busiest rule of each first."""
+        counts = Counter((e.stage, e.rule) for e in self.events)
+        stages = list(dict.fromkeys(e.stage for e in self.events))
+        return [(*key, n) for key, n in sorted(counts.items(), key=lambda row: (stages.index(row[0][0]), -row[1], row[0][1]))]
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        wide = [max((len(str(row[i])) for row in rows), default=0) for i in range(3)]
+        lines = [f"{stage:<{wide[0]}}  {rule:<{wide[1]}}  {times:>{wide[2]}}" for stage, rule, times in rows]
+        return "\n".join([*lines, repr(self)])
+
+    def __repr__(self) -> str:
+        return f"<trace: {len(self.events)} rewrites by {len(self.fired())} rules, {len(self.snapshots)} stages>"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        rows = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in self._rows())
+        head = "<tr><th>stage</th><th>rule</th><th>times</th></tr>"
+        return f"<details open><summary>{escape(repr(self)[1:-1])}</summary><table>{head}{rows}</table></details>"

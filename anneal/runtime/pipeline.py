@@ -33,7 +33,7 @@ from anneal.ir.text import print_program
 from anneal.ir.uop import UOp, structural_key
 from anneal.rewrite import session
 from anneal.rewrite.session import Session
-from anneal.rewrite.trace import Trace
+from anneal.rewrite.trace import Snapshot
 from anneal.runtime.assemble import assemble, notes
 from anneal.runtime.plan import Plan
 from anneal.schedule.assigns import single_assigns
@@ -60,6 +60,14 @@ class Compilation:
     plan: Plan | None = None
     """After `wgsl`."""
     milliseconds: dict[str, float] = field(default_factory=dict)
+
+    def graphs(self) -> tuple[tuple[UOp, ...], ...]:
+        """The roots of the graph that there is by now; where there is one a kernel, those of each."""
+        if self.plan is not None:
+            return ()
+        if self.programs:
+            return tuple(p.instructions for p in self.programs)
+        return ((self.sink,),) if self.scheduled is None else tuple((b.sink,) for b in self.scheduled.bodies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +144,16 @@ def _collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def compile_graph(sink: UOp, target: Target, trace: Trace | None = None) -> Plan:
+def compile_graph(sink: UOp, target: Target) -> Plan:
     """The plan for the outputs of `sink`, a SINK over PARAM nodes. Raises CompileError where the target cannot run it."""
     key = structural_key(sink), target
-    if trace is None and (found := _plans.get(key)) is not None:
-        return found
+    with session.compiling(STAGES[0].name) as counted:
+        if counted.trace is None and (found := _plans.get(key)) is not None:
+            return found
+        with _collector_off():
+            plan = _run(sink, target, counted)
     if len(_plans) >= _MOST:
         del _plans[next(iter(_plans))]
-    with session.compiling(trace) as counted, _collector_off():
-        plan = _run(sink, target, counted)
     _plans[key] = plan
     return plan
 
@@ -166,12 +175,16 @@ def begin(sink: UOp, target: Target) -> Compilation:
 
 
 def _run(sink: UOp, target: Target, counted: Session) -> Plan:
+    if counted.trace is not None:
+        counted.trace.snapshots.append(Snapshot("tensor", "the program as it is written; shapes and dtypes fit", ((sink,),), 0.0, 0))
     work = begin(sink, target)
     for stage in STAGES:
-        counted.stage = stage.name
+        counted.stage, before = stage.name, counted.rewrites
         start = time.perf_counter()
         stage.run(work)
-        work.milliseconds[stage.name] = (time.perf_counter() - start) * 1e3
+        work.milliseconds[stage.name] = took = (time.perf_counter() - start) * 1e3
+        if counted.trace is not None:
+            counted.trace.snapshots.append(Snapshot(stage.name, stage.ensures, work.graphs(), took, counted.rewrites - before))
     if work.plan is None:
         raise CompileError("the pipeline ended without a plan")
     plan = replace(work.plan, outputs=work.plan.outputs[: len(sink.src)])

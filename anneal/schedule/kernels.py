@@ -15,6 +15,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.scalars import neutral
 from anneal.ir.shape import product, shape
 from anneal.ir.uop import ARENA, UOp
+from anneal.rewrite import session
 from anneal.schedule.boundaries import Group, Placement
 from anneal.schedule.contexts import gather_context, operands, own_context, reduced_context
 from anneal.schedule.indexing import Context, flat_index, is_never, scalars, source
@@ -52,7 +53,8 @@ class Bodies:
         """The bodies, in no particular order of execution."""
         for node in self.placement.order:
             for context in self.placement.contexts.get(node, ()):
-                self.values[node, context] = self._value(node, context)
+                self.values[node, context] = value = self._value(node, context)
+                session.tell("element", node, value)
         position = {u: i for i, u in enumerate(self.placement.order)}
         return [self._body(group, position) for group in self.placement.groups]
 

@@ -16,6 +16,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.scalars import neutral
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
+from anneal.rewrite import session
 
 _STORED: Final = frozenset({Ops.REDUCE_AXIS, Ops.CONTIGUOUS, Ops.ASSIGN})
 LONG: Final = 32768
@@ -39,6 +40,7 @@ def split_reductions(sink: UOp) -> UOp:
     for node in toposort(sink):
         kept = replace_sources(node, tuple(made[s] for s in node.src))
         made[node] = _split(kept, repeats=node.src[0] in repeats) if kept.op is Ops.REDUCE_AXIS else kept
+        session.tell("split", kept, made[node])
         if node.op is Ops.EXPAND or (node.op not in _STORED and any(s in repeats for s in node.src)):
             repeats.add(node)
     return made[sink]

@@ -16,7 +16,7 @@ from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
-from anneal.rewrite.trace import Trace
+from anneal.rewrite import session
 from anneal.runtime import pipeline
 from anneal.runtime.pipeline import STAGES, begin, compile_graph
 from anneal.tensor.realize import trace
@@ -61,8 +61,8 @@ def test_plans_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["softmax", "mlp_sgd", "convolution"])
 def test_a_trace_changes_nothing_and_tells_everything(name: str) -> None:
     sink = trace([t.uop for t in SAMPLES[name]()]).sink
-    seen = Trace()
-    traced = compile_graph(sink, PORTABLE, seen)
+    with session.watching() as seen:
+        traced = compile_graph(sink, PORTABLE)
     plain = plan_of(name)
     assert traced.fingerprint == plain.fingerprint
     assert len(seen.events) == traced.stats["rewrites"] > 0
