@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from anneal.ir import build
 from anneal.ir.dtype import DType, Scalar, dtypes
-from anneal.ir.ops import Op, Ops
+from anneal.ir.ops import ALL_OPS, Op, Ops
 from anneal.ir.uop import ARENA, UOp
 
 F32, I32, U32, BOOL, INDEX = dtypes.float32, dtypes.int32, dtypes.uint32, dtypes.bool, dtypes.index
@@ -101,7 +101,7 @@ def _graphs() -> dict[Op, Graph]:
         Ops.PARAM: Graph(X, {X: REALS}, M, {M: WHOLE}),
         Ops.VARIABLE: Graph(number, {number: [4]}, number, {number: [4]}),
         Ops.IOTA: Graph(IOTA, {}, IOTA),
-        **{op: _reals(op) for op in (Ops.EXP2, Ops.LOG2, Ops.SIN, Ops.SQRT, Ops.FLOOR, Ops.DIV)},
+        **{op: _reals(op) for op in ALL_OPS if op.domain == "float"},
         **{op: _reals(op, alu(op, IOTA, 9)) for op in (Ops.ADD, Ops.MUL, Ops.MAX, Ops.MIN, Ops.LT, Ops.EQ)},
         **{op: _integers(op) for op in (Ops.IDIV, Ops.MOD, Ops.AND, Ops.OR, Ops.XOR, Ops.SHL, Ops.SHR)},
         Ops.CAST: Graph(build.cast(X, dtypes.int32), {X: REALS}, build.cast(below, I32)),

@@ -193,7 +193,7 @@ _KERNEL: Final = frozenset(op for op in ALL_OPS if op.category == "kernel") - {O
 NOTHING_TO_DO: Final[Sequence[tuple[Sequence[str], frozenset[Op], str]]] = (
     (tuple(PASSES), frozenset({Ops.AT}), "stands for a load only while kernels are built; no pass is given one"),
     (("interp",), _PROGRAM | {Ops.STORE}, "what instructions do is what the reference device does with them"),
-    (("bounds",), frozenset({Ops.EXP2, Ops.LOG2, Ops.SIN, Ops.SQRT, Ops.FLOOR, Ops.DIV}), "of floats only constants are known"),
+    (("bounds",), frozenset(op for op in ALL_OPS if op.domain == "float"), "of floats only constants are known"),
     (
         ("bounds",),
         frozenset({Ops.BITCAST, Ops.BUFFER, Ops.PARAM, Ops.LOAD, Ops.LOCAL, Ops.REGISTER, Ops.VLOAD, Ops.LANE}),

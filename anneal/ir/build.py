@@ -19,9 +19,6 @@ from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Dim, Shape, elementwise_shape, product, shape, show
 from anneal.ir.uop import ARENA, UOp
 
-_FLOAT_ONLY = frozenset({Ops.EXP2, Ops.LOG2, Ops.SIN, Ops.SQRT, Ops.FLOOR, Ops.DIV})
-_INT_ONLY = frozenset({Ops.IDIV, Ops.MOD, Ops.SHL, Ops.SHR})
-_INT_OR_BOOL = frozenset({Ops.AND, Ops.OR, Ops.XOR})
 REDUCERS = frozenset({Ops.ADD, Ops.MUL, Ops.MAX, Ops.MIN})
 
 
@@ -83,11 +80,11 @@ def alu(op: Op, *src: UOp) -> UOp:
 
 
 def _check_domain(op: Op, dtype: DType) -> None:
-    if op in _FLOAT_ONLY and not dtype.is_float:
+    if op.domain == "float" and not dtype.is_float:
         raise DTypeError(f"{op.name} needs floats, not {dtype.name}: cast to float32 first")
-    if op in _INT_ONLY and not dtype.is_int:
+    if op.domain == "int" and not dtype.is_int:
         raise DTypeError(f"{op.name} needs integers, not {dtype.name}: cast to int32 first")
-    if op in _INT_OR_BOOL and dtype.is_float:
+    if op.domain == "bits" and dtype.is_float:
         raise DTypeError(f"{op.name} needs integers or bool, not {dtype.name}")
 
 

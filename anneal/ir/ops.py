@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Category = Literal["leaf", "unary", "binary", "ternary", "movement", "reduce", "tensor", "kernel", "program"]
+Domain = Literal["any", "float", "int", "bits"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,8 @@ class Op:
     commutative: bool = False
     compares: bool = False
     """True when the result is bool whatever the operands are."""
+    domain: Domain = "any"
+    """Operands that an elementwise op takes: any, floats, integers, or whatever has bits to combine: integers and bool."""
 
     def __repr__(self) -> str:
         return f"Ops.{self.name.upper()}"
@@ -56,27 +59,27 @@ class Ops:
     RANGE: Final = Op("range", "kernel", 1, "a loop index from 0 up to its operand; arg is (name, kind)")
 
     # Elementwise.
-    EXP2: Final = Op("exp2", "unary", 1, "2 to the power x")
-    LOG2: Final = Op("log2", "unary", 1, "logarithm of x to base 2")
-    SIN: Final = Op("sin", "unary", 1, "sine of x in radians")
-    SQRT: Final = Op("sqrt", "unary", 1, "square root")
-    FLOOR: Final = Op("floor", "unary", 1, "largest whole number not above x, as a float")
+    EXP2: Final = Op("exp2", "unary", 1, "2 to the power x", domain="float")
+    LOG2: Final = Op("log2", "unary", 1, "logarithm of x to base 2", domain="float")
+    SIN: Final = Op("sin", "unary", 1, "sine of x in radians", domain="float")
+    SQRT: Final = Op("sqrt", "unary", 1, "square root", domain="float")
+    FLOOR: Final = Op("floor", "unary", 1, "largest whole number not above x, as a float", domain="float")
     CAST: Final = Op("cast", "unary", 1, "convert the value to the node's dtype")
     BITCAST: Final = Op("bitcast", "unary", 1, "the same bits as the node's dtype")
     ADD: Final = Op("add", "binary", 2, "x + y; or for bool", "+", commutative=True)
     MUL: Final = Op("mul", "binary", 2, "x * y; and for bool", "*", commutative=True)
-    DIV: Final = Op("div", "binary", 2, "x / y for floats", "/")
-    IDIV: Final = Op("idiv", "binary", 2, "floor(x / y) for integers; 0 where y is 0", "//")
-    MOD: Final = Op("mod", "binary", 2, "x - y*floor(x / y) for integers; 0 where y is 0", "%")
+    DIV: Final = Op("div", "binary", 2, "x / y for floats", "/", domain="float")
+    IDIV: Final = Op("idiv", "binary", 2, "floor(x / y) for integers; 0 where y is 0", "//", domain="int")
+    MOD: Final = Op("mod", "binary", 2, "x - y*floor(x / y) for integers; 0 where y is 0", "%", domain="int")
     MAX: Final = Op("max", "binary", 2, "the larger; NaN when either is", commutative=True)
     MIN: Final = Op("min", "binary", 2, "the smaller; NaN when either is", commutative=True)
     LT: Final = Op("lt", "binary", 2, "x < y; False with NaN", "<", compares=True)
     EQ: Final = Op("eq", "binary", 2, "x == y; False with NaN", "==", commutative=True, compares=True)
-    AND: Final = Op("and", "binary", 2, "bitwise and; logical and for bool", "&", commutative=True)
-    OR: Final = Op("or", "binary", 2, "bitwise or; logical or for bool", "|", commutative=True)
-    XOR: Final = Op("xor", "binary", 2, "bitwise exclusive or; x ^ True negates a bool", "^", commutative=True)
-    SHL: Final = Op("shl", "binary", 2, "x shifted left by y modulo 32 bits", "<<")
-    SHR: Final = Op("shr", "binary", 2, "x shifted right by y modulo 32 bits, arithmetic for signed x", ">>")
+    AND: Final = Op("and", "binary", 2, "bitwise and; logical and for bool", "&", commutative=True, domain="bits")
+    OR: Final = Op("or", "binary", 2, "bitwise or; logical or for bool", "|", commutative=True, domain="bits")
+    XOR: Final = Op("xor", "binary", 2, "bitwise exclusive or; x ^ True negates a bool", "^", commutative=True, domain="bits")
+    SHL: Final = Op("shl", "binary", 2, "x shifted left by y modulo 32 bits", "<<", domain="int")
+    SHR: Final = Op("shr", "binary", 2, "x shifted right by y modulo 32 bits, arithmetic for signed x", ">>", domain="int")
     WHERE: Final = Op("where", "ternary", 3, "x where the condition holds, else y")
 
     # Movement: each output element is one input element, or a fill.

@@ -35,9 +35,7 @@ CANDIDATES = (dtypes.index, dtypes.int32, dtypes.uint32, dtypes.bool, dtypes.flo
 FLOATS = tuple(d for d in ALL if d.is_float)
 INTS = tuple(d for d in ALL if d.is_int)
 _KINDS: dict[str, tuple[DType, ...]] = {"int": INTS, "float": FLOATS, "bool": (dtypes.bool,), "index": (dtypes.index,)}
-_FLOAT_OPS = frozenset({Ops.EXP2, Ops.LOG2, Ops.SIN, Ops.SQRT, Ops.FLOOR, Ops.DIV})
-_INT_OPS = frozenset({Ops.IDIV, Ops.MOD, Ops.SHL, Ops.SHR})
-_BIT_OPS = frozenset({Ops.AND, Ops.OR, Ops.XOR})
+_DOMAINS: dict[str, tuple[DType, ...]] = {"float": FLOATS, "int": INTS, "bits": (*INTS, dtypes.bool), "any": ALL}
 
 
 @cache
@@ -127,9 +125,7 @@ def _infer(draft: Draft, term: Term, op: Op | None, types: dict[int, int]) -> in
         draft.allow(number, (dtypes.bool,))
     elif op not in (Ops.CAST, Ops.BITCAST):
         draft.unite(values[0], number)
-    domain = FLOATS if op in _FLOAT_OPS else INTS if op in _INT_OPS else (*INTS, dtypes.bool) if op in _BIT_OPS else None
-    if domain is not None:
-        draft.allow(values[0], domain)
+    draft.allow(values[0], _DOMAINS[op.domain])
     types[-id(term)] = inner[-1]
     return number
 

@@ -17,20 +17,13 @@ from anneal.runtime.reference.numeric import HELD, Value, constant, operation
 
 FLOATS = (dtypes.float32, dtypes.float16, dtypes.bfloat16)
 INTEGERS = (dtypes.int32, dtypes.uint32, dtypes.index)
-FLOAT_ONLY = {Ops.EXP2, Ops.LOG2, Ops.SIN, Ops.SQRT, Ops.FLOOR, Ops.DIV}
-INTEGER_ONLY = {Ops.IDIV, Ops.MOD, Ops.SHL, Ops.SHR}
-BITS = {Ops.AND, Ops.OR, Ops.XOR}
 ROUGH = {Ops.EXP2: 4, Ops.LOG2: 4, Ops.SIN: 4}
 """Ops whose last bits the mathematical library decides, with units in the last place to allow."""
 ELEMENTWISE = tuple(op for op in ALL_OPS if op.elementwise and op not in (Ops.CAST, Ops.BITCAST, Ops.WHERE))
 
 
 def allowed(op: Op, dtype: DType) -> bool:
-    if op in FLOAT_ONLY:
-        return dtype.is_float
-    if op in INTEGER_ONLY:
-        return dtype.is_int
-    return not (op in BITS and dtype.is_float)
+    return {"float": dtype.is_float, "int": dtype.is_int, "bits": not dtype.is_float, "any": True}[op.domain]
 
 
 def values(dtype: DType) -> st.SearchStrategy[Scalar]:
