@@ -50,13 +50,9 @@ def gradients(root: UOp, wrt: Sequence[UOp], seed: UOp | None = None) -> list[UO
     The gradient has the node's dtype, float32 for 16-bit floats. Raises GradientError for a root that cannot be differentiated, a seed
     that does not fit, and an op without a gradient rule on a path.
     """
-    before = ARENA.phase, ARENA.origin, ARENA.rule
-    ARENA.phase, ARENA.origin, ARENA.rule = "backward", root.origin, "seed"
-    try:
-        with session.compiling("backward"):
-            return _walk(root, wrt, _seed(root, seed))
-    finally:
-        ARENA.phase, ARENA.origin, ARENA.rule = before
+    with ARENA.crediting(), session.compiling("backward"):
+        ARENA.phase, ARENA.origin, ARENA.rule = "backward", root.origin, "seed"
+        return _walk(root, wrt, _seed(root, seed))
 
 
 def _seed(root: UOp, seed: UOp | None) -> UOp:

@@ -13,6 +13,7 @@ from anneal.ir.graph import substitute, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import product, shape
 from anneal.ir.uop import ARENA, UOp
+from anneal.rewrite import session
 from anneal.schedule.kernels import MEMORY
 
 
@@ -35,4 +36,6 @@ def bind(sink: UOp, physical: Callable[[UOp], UOp]) -> Bound:
     memory = list(dict.fromkeys(physical(u) for u in (*stored, *found)))
     number = {m: i for i, m in enumerate(memory)}
     table = {u: ARENA.intern(Ops.PARAM, u.dtype, (), (number[physical(u)], (product(shape(u)),))) for u in found}
+    for memory_name, binding in table.items():
+        session.tell("binding", memory_name, binding)
     return Bound(substitute(sink, table), tuple(memory), len({physical(u) for u in stored}))

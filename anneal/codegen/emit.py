@@ -15,6 +15,7 @@ from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.scalars import neutral
 from anneal.ir.uop import ARENA, UOp
+from anneal.rewrite import session
 from anneal.schedule.indexing import ZERO, free_ranges, replace_ranges, scalars, span
 
 
@@ -90,7 +91,8 @@ class Emitter:
         """Emit stores, the values of all before the first; gates are the caller's."""
         values = [self.values(s.src[1 : 3 if s.op is Ops.STORE else None]) for s in stores]
         for store, value in zip(stores, values, strict=True):
-            self.op(store.op, store.dtype, (store.src[0], *value))
+            ARENA.credit(store)
+            session.tell("instruction", store, self.op(store.op, store.dtype, (store.src[0], *value)))
 
     # Values.
 
@@ -106,7 +108,10 @@ class Emitter:
         if node.op is Ops.RANGE:
             raise CompileError(f"range {node.arg} is used outside of its loop")
         src = tuple(v for s in node.src if (v := self.known(s)) is not None)
-        return self.op(node.op, node.dtype, src, node.arg)
+        ARENA.credit(node)
+        instruction = self.op(node.op, node.dtype, src, node.arg)
+        session.tell("instruction", node, instruction)
+        return instruction
 
     # Reductions.
 
@@ -155,6 +160,7 @@ class Emitter:
         self.op(Ops.COMMENT, dtypes.bool, (), f"{kinds} over {sizes}: {many}")
         registers = []
         for node in group:
+            ARENA.credit(node)
             start = build.const(neutral(node.arg, node.dtype), node.dtype)
             registers.append(self.op(Ops.REGISTER, node.dtype, (start,), f"acc{self.registers}"))
             self.registers += 1
@@ -169,7 +175,9 @@ class Emitter:
         for loop in reversed(loops):
             self.close_loop(loop)
         results = self._combined(registers, group) if shared else registers
-        self.scopes[-1].update(zip(group, results, strict=True))
+        for node, result in zip(group, results, strict=True):
+            self.scopes[-1][node] = result
+            session.tell("loop", node, result)
 
     def _renamed(self, bound: tuple[UOp, ...], values: list[UOp]) -> tuple[tuple[UOp, ...], list[UOp]]:
         """Ranges that no open loop has, and the values in terms of them."""

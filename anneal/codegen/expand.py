@@ -12,9 +12,10 @@ from typing import Final
 from anneal.codegen.opts import Shape
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
-from anneal.ir.graph import substitute_all, toposort
+from anneal.ir.graph import replace_sources, substitute_all, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, UOp
+from anneal.rewrite import session
 from anneal.schedule.indexing import free_ranges, replace_ranges, scalars
 
 WIDTH: Final = 4
@@ -52,7 +53,7 @@ def _unroll(sink: UOp, factors: Mapping[UOp, int]) -> UOp:
         return sink
     made: dict[UOp, UOp] = {}
     for node in toposort(sink):
-        new = ARENA.intern(node.op, node.dtype, tuple(made[s] for s in node.src), node.arg)
+        new = replace_sources(node, tuple(made[s] for s in node.src))
         hit = next((r for r in node.src[1:] if r in factors), None) if node.op is Ops.REDUCE else None
         if hit is not None:
             n = factors[hit]
@@ -64,6 +65,7 @@ def _unroll(sink: UOp, factors: Mapping[UOp, int]) -> UOp:
                 total = ARENA.intern(node.arg, node.dtype, (total, value))
             bound = tuple(small if r is hit else r for r in new.src[1:] if not (whole and r is hit))
             new = ARENA.intern(Ops.REDUCE, node.dtype, (total, *bound), node.arg) if bound else total
+            session.tell("unroll", node, new)
         made[node] = new
     return made[sink]
 
@@ -94,7 +96,10 @@ def vectorize(groups: Sequence[Sequence[UOp]]) -> tuple[list[list[UOp]], frozens
         if u in run_of and u not in loads:  # its index may read what is a vector by now
             memory, place = run_of[u][0].src
             vector = ARENA.intern(Ops.VLOAD, u.dtype, (memory, *substitute_all((place,), loads)), WIDTH)
-            loads |= {v: ARENA.intern(Ops.LANE, v.dtype, (vector,), i) for i, v in enumerate(run_of[u])}
+            for lane, scalar in enumerate(run_of[u]):
+                loads[scalar] = ARENA.intern(Ops.LANE, u.dtype, (vector,), lane)
+                session.tell("vector", scalar, loads[scalar])
+            session.tell("vector", u, vector)
     return _batches(groups, loads, runs), frozenset(vectors)
 
 
@@ -122,6 +127,7 @@ def _batches(groups: Sequence[Sequence[UOp]], loads: Mapping[UOp, UOp], runs: Se
             elif run[0] is store:
                 first = plain[store]
                 done.append(ARENA.intern(Ops.VSTORE, first.dtype, (*first.src[:2], *(plain[u].src[2] for u in run))))
+                session.tell("vector", first, done[-1])
         result.append(done)
     return result
 

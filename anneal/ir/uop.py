@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Literal, NoReturn, Self, final
 
 from anneal.ir.dtype import DType
@@ -109,6 +110,19 @@ class Arena:
         """The user's line that new nodes get."""
         self.rule: str | None = None
         """The gradient rule that new nodes get."""
+
+    def credit(self, node: UOp) -> None:
+        """Let new nodes have phase, origin and rule of `node`, until `crediting` ends."""
+        self.phase, self.origin, self.rule = node.phase, node.origin, node.rule
+
+    @contextmanager
+    def crediting(self) -> Iterator[None]:
+        """Afterwards what new nodes are credited to is as it was before."""
+        before = self.phase, self.origin, self.rule
+        try:
+            yield
+        finally:
+            self.phase, self.origin, self.rule = before
 
     def __len__(self) -> int:
         """Nodes alive now."""

@@ -49,11 +49,8 @@ def rewrite(roots: Iterable[UOp], table: Table, *, budget: int | None = None, fi
     New nodes take phase, origin and gradient rule of the node that they replace.
     """
     goals = tuple(roots)
-    before = ARENA.phase, ARENA.origin, ARENA.rule
-    try:
+    with ARENA.crediting():
         return _Driver(goals, table, budget, fix).run()
-    finally:
-        ARENA.phase, ARENA.origin, ARENA.rule = before
 
 
 class _Driver:

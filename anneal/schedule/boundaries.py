@@ -112,7 +112,7 @@ class Boundaries:
         self.facts: dict[UOp, Facts] = gather_facts(order, expected)
         self.must: dict[UOp, str] = dict.fromkeys(outputs, "an output of the program") | demands.stored
         self.must |= {u: "contiguous() asked for a buffer" for u in order if u.op is Ops.CONTIGUOUS and u not in self.must}
-        self.must |= {u: "assign writes into a buffer" for u in order if u.op is Ops.ASSIGN}
+        self.must |= {u: "an assignment: the new contents of its buffer" for u in order if u.op is Ops.ASSIGN}
         self.apart, self.parts = demands.apart, demands.parts
         self.reads: dict[UOp, Reads] = {}
         self.groups: list[Group] = []
@@ -206,8 +206,8 @@ class Boundaries:
             if len(reads) == 1 and len(points) == 1 and points[0] > count and self._row_value(node, reads):
                 return "inline", ""
             if len(points) > 1 or points[0] > count:
-                kinds = f"{len(points)} places" if len(points) > 1 else f"a loop that reads each element {points[0] // max(count, 1)} times"
-                return "global", f"read by {kinds}: the reduction below it would be computed again; stored once here, {count} elements"
+                repeated = f"in a loop that meets each element {points[0] // max(count, 1)} times"
+                return "global", f"read {_places(reads) if len(points) > 1 else repeated}: each time the reduction below it would be computed again; stored once"
             return "inline", ""
         if len(points) == 1 and points[0] <= count:
             return "inline", ""
@@ -217,10 +217,10 @@ class Boundaries:
         only = next(iter(next(iter(reads.values()))))
         alone = only.outer is not None and all(set(groups) == {only} for groups in reads.values())
         if facts.loads == 0 or recompute <= store * (SAVED if alone else 1):
-            return "inline", f"computed again at {len(points)} places: {recompute:.0f} load units against {store:.0f} if stored" if len(points) > 1 else ""
+            return "inline", f"read {_places(reads)}: computing it again is cheaper than storing it, {_against(recompute, store)}" if len(points) > 1 else ""
         if len(points) > 1 and len(reads) == 1 and self._merge_all(next(iter(reads.values()))):
             return "inline", f"{len(points)} outputs that read it share one kernel"
-        return "global", f"read {sum(points)} times at {len(points)} places: {recompute:.0f} load units to compute again against {store:.0f} stored once"
+        return "global", f"read {_places(reads)}, {sum(points):,} times: storing it once is cheaper than computing it again, {_against(store, recompute)}"
 
     def _row_value(self, node: UOp, reads: Reads) -> bool:
         """Whether a value made of a reduction can be computed once a row, as the reduction itself can."""
@@ -233,7 +233,7 @@ class Boundaries:
     def _reduction(self, node: UOp, reads: Reads) -> tuple[Scope, str]:
         count = elements(shape(node))
         if len(reads) > 1:
-            return "global", f"read at {len(reads)} different indices: stored once, {count} elements"
+            return "global", f"read {_places(reads)}: a reduction is computed once, and stored"
         context, groups = next(iter(reads.items()))
         scopes: list[Scope] = []
         for group, active in groups.items():
@@ -242,14 +242,14 @@ class Boundaries:
                 return scope, reason
             scopes.append(scope)
         if len(groups) > 1 and not self._merge_all(groups):
-            return "global", f"read by {len(groups)} kernels that cannot be one: stored once, {count} elements"
+            return "global", f"read by {len(groups)} kernels that cannot be one: a reduction is computed once, and stored"
         kept = next(iter(groups)).now()
         if "group" in scopes:
             kept.outer = free_ranges_of(context)
-            return "group", f"computed once for each of {span(kept.outer)} rows and shared along the row"
+            return "group", f"computed once for each of {span(kept.outer):,} rows, by a workgroup that shares it along the row"
         if free_ranges_of(context) == kept.ranges:
             kept.plain = True
-        return "inline", "an epilogue of the reduction" if node not in self.must else ""
+        return "inline", "one kernel with what is computed from it"
 
     def _reduction_in(self, node: UOp, context: Context, group: Group, active: Active) -> tuple[Scope, str]:
         """Whether one kernel can compute the reduction where it reads it."""
@@ -257,12 +257,12 @@ class Boundaries:
         inside = [r for r in free if r.arg[0] == "k"]
         total = points * _reduced(node)
         if inside and total > NEST:
-            return "global", "inside another reduction it would run in series: stored once instead"
+            return "global", "read inside another reduction, where it would be computed again at each turn: stored once"
         if points <= count and not (group.outer is not None and free != group.outer):
             return "inline", ""
         if self._shares(node, context, group, active):
             return "group", ""
-        return "global", f"read {points} times for {count} elements: a reduction is never computed again for each element"
+        return "global", f"read {points:,} times for {count:,} elements: a reduction is computed once, and stored"
 
     def _shares(self, node: UOp, context: Context, group: Group, active: Active) -> bool:
         """Whether a workgroup can compute the reduction once and share it along the rest of its loops."""
@@ -323,6 +323,17 @@ def _current(groups: dict[Group, Active]) -> dict[Group, Active]:
         kept = group.now()
         result[kept] = result.get(kept, frozenset()) | active
     return result
+
+
+def _places(reads: Reads) -> str:
+    """Where a value is read, in words: ranges differ where its readers want other elements of it at one point of their loops."""
+    count = sum(len(groups) for groups in reads.values())
+    return f"at {count} place{'s' * (count > 1)}" + (" with different ranges" if len(reads) > 1 else "")
+
+
+def _against(less: float, more: float) -> str:
+    """Two costs, as loads of an element."""
+    return f"as {less:,.0f} loads to {more:,.0f}"
 
 
 def _reduced(node: UOp) -> int:

@@ -126,6 +126,14 @@ def flat_index(indices: tuple[UOp, ...], dims: Shape) -> UOp:
 
 def source(node: UOp, context: Context) -> Context:
     """The context in which a movement op reads its operand."""
+    inner = _source(node, context)
+    for index in inner.indices:
+        if index not in context.indices:
+            session.tell("index", node, index)
+    return inner
+
+
+def _source(node: UOp, context: Context) -> Context:
     indices, gate = context
     inner = shape(node.src[0])
     match node.op:

@@ -51,18 +51,21 @@ class Bodies:
 
     def build(self) -> list[Body]:
         """The bodies, in no particular order of execution."""
-        for node in self.placement.order:
-            for context in self.placement.contexts.get(node, ()):
-                self.values[node, context] = value = self._value(node, context)
-                session.tell("element", node, value)
-        position = {u: i for i, u in enumerate(self.placement.order)}
-        return [self._body(group, position) for group in self.placement.groups]
+        with ARENA.crediting():
+            for node in self.placement.order:
+                ARENA.credit(node)
+                for context in self.placement.contexts.get(node, ()):
+                    self.values[node, context] = value = self._value(node, context)
+                    session.tell("element", node, value)
+            position = {u: i for i, u in enumerate(self.placement.order)}
+            return [self._body(group, position) for group in self.placement.groups]
 
     def _body(self, group: Group, position: dict[UOp, int]) -> Body:
         roots = sorted(group.roots, key=position.__getitem__)
         known: dict[UOp, UOp] = {}
         stores = []
         for root in roots:
+            ARENA.credit(root)
             own = own_context(root)
             target, place = self.buffers[root], flat_index(own.indices, shape(root))
             value = self._resolve(self.values[root, own])
@@ -70,6 +73,7 @@ class Bodies:
                 value = substitute_all((value,), known)[0]
             known[ARENA.intern(Ops.LOAD, root.dtype, (target, place))] = value
             stores.append(ARENA.intern(Ops.STORE, root.dtype, (target, place, value)))
+            session.tell("store", root, stores[-1])
         sink = build.sink(*scalars(stores))
         nodes = sorted(dict.fromkeys(group.nodes), key=position.__getitem__)
         return Body(sink, group.outer, tuple(roots), tuple(nodes), group.level)
@@ -93,7 +97,9 @@ class Bodies:
 
     def _load(self, memory: UOp, node: UOp, context: Context) -> UOp:
         gate = () if context.gate is None else (context.gate,)
-        return ARENA.intern(Ops.LOAD, node.dtype, (memory, flat_index(context.indices, shape(node)), *gate))
+        load = ARENA.intern(Ops.LOAD, node.dtype, (memory, flat_index(context.indices, shape(node)), *gate))
+        session.tell("load", node, load)
+        return load
 
     def _value(self, node: UOp, context: Context) -> UOp:
         """The expression for one element of a computed value."""
