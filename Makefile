@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help train test format lint types rules unit clean
+.PHONY: help train test format lint types rules unit docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ help: ## this list
 train: $(VENV)/.adapter ## train MODEL (mlp, conv or path/to/file.py:function) on real handwritten digits
 	$(BIN)/anneal train $(MODEL)
 
-test: format lint types rules unit ## every check
+test: format lint types rules docs unit ## every check
 
 format: $(VENV)/.tests ## is the code formatted?
 	$(BIN)/ruff format --check .
@@ -35,8 +35,11 @@ rules: $(VENV)/.tests ## is the compiled rule module as fresh as the rules?
 unit: $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrings
 	$(BIN)/pytest -n $(JOBS)
 
+docs: $(VENV)/.tests ## build the documentation into site/, warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 clean: ## forget the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis site
 
 # Stamps: each says that a step was done for this version of its sources.
 
