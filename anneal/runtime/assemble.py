@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from anneal.analysis.bounds import hi
 from anneal.codegen.bind import Bound
 from anneal.codegen.program import Program
 from anneal.codegen.target import UNIT, Target
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType
+from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Shape, shape, show
 from anneal.ir.uop import UOp
+from anneal.runtime.costs import flops, moved
+from anneal.runtime.naming import ints, kernel_name
 from anneal.runtime.plan import Binding, Boundary, Kernel, Plan, PlanBuffer
 from anneal.schedule.contexts import describe
 from anneal.schedule.facts import elements
-from anneal.schedule.kernels import Body
+from anneal.schedule.kernels import MEMORY, Body
 from anneal.schedule.memory import Life, share
 from anneal.schedule.schedule import Schedule
 
@@ -36,14 +38,14 @@ def assemble(
     inputs: Sequence[UOp], scheduled: Schedule, bound: Sequence[Bound], programs: Sequence[Program], texts: Sequence[tuple[str, str]], target: Target
 ) -> Plan:
     """The plan of a scheduled program over PARAMs by slot. `texts` are WGSL and instructions of each kernel."""
-    buffers = [PlanBuffer("input", p.dtype.name, _ints(shape(p)), buffer_bytes(shape(p), p.dtype)) for p in inputs]
+    buffers = [PlanBuffer("input", p.dtype.name, ints(shape(p)), buffer_bytes(shape(p), p.dtype)) for p in inputs]
     place: dict[UOp, int] = {p: i for i, p in enumerate(inputs)}
     outputs = []
     for value in scheduled.outputs:
         memory = scheduled.physical(scheduled.buffers.get(value, value))
         if memory not in place:
             place[memory] = len(buffers)
-            buffers.append(PlanBuffer("output", value.dtype.name, _ints(shape(value)), buffer_bytes(shape(value), value.dtype)))
+            buffers.append(PlanBuffer("output", value.dtype.name, ints(shape(value)), buffer_bytes(shape(value), value.dtype)))
         outputs.append(place[memory])
     temporaries = _temporaries(bound, place)
     buffers += temporaries
@@ -52,7 +54,7 @@ def assemble(
             raise CompileError(f"a {b.role} of {b.dtype}{show(b.shape)} needs {b.bytes} bytes; a binding of this target holds {target.binding_bytes}: split it")  # type: ignore[arg-type]
     names: dict[str, int] = {}
     kernels = tuple(
-        _kernel(body, b, program, text, place, _unique(_name(body), names), scheduled)
+        _kernel(body, b, program, text, place, _unique(kernel_name(body), names), scheduled)
         for body, b, program, text in zip(scheduled.bodies, bound, programs, texts, strict=True)
     )
     written = sorted({binding.buffer for k in kernels for binding in k.bindings if binding.writes and binding.buffer < len(inputs)})
@@ -63,10 +65,6 @@ def assemble(
         "temporary_bytes": sum(b.bytes for b in temporaries if isinstance(b.bytes, int)),
     }
     return Plan(target, tuple(buffers), kernels, tuple(outputs), tuple(written), {}, stats)
-
-
-def _ints(dims: Shape) -> tuple[int, ...]:
-    return tuple(d if isinstance(d, int) else int(hi(d) or 0) for d in dims)
 
 
 def _temporaries(bound: Sequence[Bound], place: dict[UOp, int]) -> list[PlanBuffer]:
@@ -90,24 +88,34 @@ def _temporaries(bound: Sequence[Bound], place: dict[UOp, int]) -> list[PlanBuff
 
 
 def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], place: dict[UOp, int], name: str, scheduled: Schedule) -> Kernel:
-    bindings = tuple(Binding(place[m], i < bound.written) for i, m in enumerate(bound.memory))
-    phases = {u.phase for u in body.nodes if u.op.elementwise or u.op in _COMPUTES}
-    moved = sum(elements(shape(m)) * m.dtype.storage for m in bound.memory)
+    computed = {u.phase for u in body.nodes if u.op.elementwise or u.op in _COMPUTES}
     inside = frozenset(body.nodes)
     reasons = tuple(Boundary(describe(d.node), d.scope, d.reason) for d in scheduled.decisions if d.node in inside and (d.scope != "inline" or d.reason))
+    fused = [u for u in body.nodes if u.op.category != "leaf"]
     return Kernel(
         name=name,
         wgsl=text[0],
         program=text[1],
-        bindings=bindings,
+        bindings=_bindings(body, bound, place, scheduled),
         workgroups=program.workgroups,
         workgroup_size=program.workgroup_size,
-        phases=tuple(p for p in PHASES if p in phases) or ("forward",),
-        ops=tuple(describe(u) for u in body.nodes if u.op.category != "leaf"),
-        flops=_flops(body),
-        bytes=moved,
+        phases=tuple(p for p in PHASES if p in computed) or ("forward",),
+        ops=tuple(describe(u) for u in fused),
+        op_phases=tuple(u.phase for u in fused),
+        flops=flops(body),
+        bytes=moved(bound),
         boundaries=reasons,
     )
+
+
+def _bindings(body: Body, bound: Bound, place: dict[UOp, int], scheduled: Schedule) -> tuple[Binding, ...]:
+    """What a kernel binds, with the value that each buffer holds by then: a stored one, or an input as it is handed in."""
+    values = {memory: value for value, memory in scheduled.buffers.items()}
+    held: dict[UOp, UOp] = {}
+    for memory in (u for u in toposort(body.sink) if u.op in MEMORY):
+        held[scheduled.physical(memory)] = values.get(memory, memory)
+    held |= {scheduled.physical(scheduled.buffers[root]): root for root in body.roots}
+    return tuple(Binding(place[m], i < bound.written, held[m].op.name, held[m].dtype.name, ints(shape(held[m]))) for i, m in enumerate(bound.memory))
 
 
 def notes(body: Body) -> tuple[str, str]:
@@ -123,32 +131,6 @@ def notes(body: Body) -> tuple[str, str]:
 
 def _reduced_shape(node: UOp) -> str:
     return show(tuple(shape(node.src[0])[axis] for axis in node.arg[1]))
-
-
-def _flops(body: Body) -> int:
-    """Arithmetic of the tensor-level operations, each element once; a reduction counts its operand's elements."""
-    total = 0
-    for u in body.nodes:
-        if u.op.elementwise and u.op is not Ops.CAST:
-            total += elements(shape(u))
-        elif u.op is Ops.REDUCE_AXIS:
-            total += elements(shape(u.src[0]))
-    return total
-
-
-def _name(body: Body) -> str:
-    """What a kernel is: its reductions, else its last operation, and the shape it stores."""
-    kinds = ["matmul" if _is_product(u) else f"{u.arg[0].name}_reduce" for u in body.nodes if u.op is Ops.REDUCE_AXIS]
-    root = body.roots[-1]
-    what = "_".join(dict.fromkeys(kinds)) or next((u.op.name for u in reversed(body.nodes) if u.op.elementwise), "copy")
-    if root.op is Ops.ASSIGN:
-        what += "_update"
-    return "_".join([what, *map(str, _ints(shape(root)))])
-
-
-def _is_product(node: UOp) -> bool:
-    factors = node.src[0]
-    return node.arg[0] is Ops.ADD and factors.op is Ops.MUL and factors.src[0] is not factors.src[1]
 
 
 def _unique(name: str, names: dict[str, int]) -> str:

@@ -53,6 +53,12 @@ class Binding:
     """Position in the plan's buffers."""
     writes: bool
     """True when the kernel writes it."""
+    op: str = ""
+    """The op of the value that the buffer holds for this kernel: `param` for an input as it is handed in; empty where it is not known."""
+    dtype: str = ""
+    """The value's element type."""
+    shape: tuple[Size, ...] = ()
+    """The value's shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +92,10 @@ class Kernel:
     """The tensor-level operations fused in it, in order of computation, as op and shape."""
     flops: Size
     bytes: Size
-    """Bytes read and written, each buffer's element once."""
+    """Bytes read, plus bytes written, each element once."""
     boundaries: tuple[Boundary, ...] = ()
+    op_phases: tuple[str, ...] = ()
+    """For each of `ops` its phase; empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ class Plan:
         """
         data = self.to_dict(stats=False)
         for kernel in data["kernels"]:
-            del kernel["phases"]
+            del kernel["phases"], kernel["op_phases"]
         text = json.dumps(data, separators=(",", ":"), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -163,9 +171,9 @@ class Plan:
 def _kernel(data: dict[str, Any]) -> Kernel:
     plain: dict[str, Any] = {k: data[k] for k in ("name", "wgsl", "program", "flops", "bytes")}
     tuples: dict[str, Any] = {k: tuple(data[k]) for k in ("workgroups", "workgroup_size", "phases", "ops")}
-    bindings = tuple(Binding(int(b["buffer"]), bool(b["writes"])) for b in data["bindings"])
+    bindings = tuple(Binding(int(b["buffer"]), bool(b["writes"]), b.get("op", ""), b.get("dtype", ""), tuple(b.get("shape", ()))) for b in data["bindings"])
     boundaries = tuple(Boundary(b["value"], b["scope"], b["reason"]) for b in data["boundaries"])
-    return Kernel(**plain, **tuples, bindings=bindings, boundaries=boundaries)
+    return Kernel(**plain, **tuples, bindings=bindings, boundaries=boundaries, op_phases=tuple(data.get("op_phases", ())))
 
 
 _BINARY: Final = {ast.Add: operator.add, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod}
