@@ -171,7 +171,9 @@ class Emitter:
             bound, inner = self._renamed(bound, inner)
         loops = self.open_loops(bound, inner, shared=shared)
         for register, node, value in zip(registers, group, self.values(inner), strict=True):
-            self.op(Ops.SET, node.dtype, (register, self.op(node.arg, node.dtype, (register, value))))
+            total = self.op(node.arg, node.dtype, (register, value))
+            session.tell("loop", node, total)
+            self.op(Ops.SET, node.dtype, (register, total))
         for loop in reversed(loops):
             self.close_loop(loop)
         results = self._combined(registers, group) if shared else registers

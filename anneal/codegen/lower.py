@@ -30,6 +30,7 @@ SPREAD: Final = 32
 """Workgroups that a kernel should have, before they grow."""
 
 
+@ARENA.crediting()
 def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) -> Program:
     """The instructions of a body in a shape."""
     groups, tile = expand(sink, shape)

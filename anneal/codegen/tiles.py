@@ -95,6 +95,7 @@ def _staged(value: UOp, tiling: Tiling) -> list[_Staged]:
     return found if {s.axis for s in found} == {m, n} else []
 
 
+@ARENA.crediting()
 def lower_tiled(sink: UOp, tiling: Tiling, notes: Sequence[str]) -> Program:
     """The instructions of a large product."""
     grid, places = _places(sink, tiling)

@@ -30,7 +30,7 @@ from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape, show
 from anneal.ir.text import print_program
-from anneal.ir.uop import ARENA, UOp, structural_key
+from anneal.ir.uop import UOp, structural_key
 from anneal.rewrite import session
 from anneal.rewrite.session import Session
 from anneal.rewrite.trace import Snapshot
@@ -150,7 +150,7 @@ def compile_graph(sink: UOp, target: Target) -> Plan:
     with session.compiling(STAGES[0].name) as counted:
         if counted.trace is None and (found := _plans.get(key)) is not None:
             return found
-        with _collector_off(), ARENA.crediting():
+        with _collector_off():
             plan = _run(sink, target, counted)
     if len(_plans) >= _MOST:
         del _plans[next(iter(_plans))]
