@@ -36,9 +36,10 @@ GENERATED = frozenset({"anneal.rules.compiled"})
 
 THIRD_PARTY: Mapping[str, Callable[[str], bool]] = {
     "numpy": lambda module: module.startswith("anneal.runtime.reference") or module == "anneal.tensor.host",
-    "wgpu": lambda module: module == "anneal.runtime.webgpu",
+    "wgpu": lambda module: module == "anneal.runtime.adapters",
     "js": lambda module: module == "anneal.runtime.browser",
     "pyodide": lambda module: module == "anneal.runtime.browser",
+    "torch": lambda module: module == "anneal.cli.bench_peer",  # to be compared with, where it is installed
     "IPython": lambda module: module == "anneal.examples.live",
     **dict.fromkeys(("textual", "rich", "pygments", "plotext", "matplotlib"), lambda module: module.startswith("anneal.cli.")),
 }

@@ -39,7 +39,7 @@ _LANES: Final = 4
 _CHAINS: Final = 12
 """Registers that a thread multiplies and adds into: the next begins before the last has ended, and a processor has room for all of them."""
 _UNROLLED: Final = 16
-_TURNS: Final = 32
+_TURNS: Final = 8
 _FACTOR: Final = 0.5
 """`acc * factor + factor` ends at 1, whatever it starts from."""
 _GROWTH: Final = 4
@@ -47,7 +47,7 @@ _ENOUGH: Final = 4e-3
 """Seconds from which a run is long enough for its clock."""
 _LARGEST: Final = 256 << 20
 """Bytes of a buffer to copy: more than the caches of today's devices hold."""
-_MOST_ROWS: Final = 1 << 10
+_MOST_ROWS: Final = 1 << 12
 _SECONDS: Final = 0.25
 """Seconds of runs for one peak."""
 _RUNS: Final = 5
@@ -147,7 +147,7 @@ def _peak(device: Device, make: Callable[[Target, int], _Work | None]) -> Spread
     rows, work = 1, make(device.target, 1)
     assert work is not None
     storages = _prepare(device, work)
-    while _once(device, work, storages) < _ENOUGH and (larger := make(device.target, rows * _GROWTH)) is not None:
+    while min(_once(device, work, storages), _once(device, work, storages)) < _ENOUGH and (larger := make(device.target, rows * _GROWTH)) is not None:
         rows, work = rows * _GROWTH, larger
         storages = _prepare(device, work)
     seconds = sample(lambda: _once(device, work, storages))

@@ -8,19 +8,17 @@ Memory is pooled and lives on the device; temporaries of all plans share one set
 from __future__ import annotations
 
 import itertools
-import os
-import tempfile
 import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from anneal.codegen.target import UNIT, Target
-from anneal.errors import DeviceError, NoDeviceError
+from anneal.codegen.target import UNIT
+from anneal.errors import DeviceError
+from anneal.runtime.adapters import open_adapter, target_of
 from anneal.runtime.base import (
     NO_SYMBOLS,
     Storage,
@@ -33,25 +31,12 @@ from anneal.runtime.base import (
     check_write,
     dispatch,
     new_key,
-    plain,
     rejection,
 )
 from anneal.runtime.native import Command, Native, layout
 from anneal.runtime.plan import Kernel, Plan
 from anneal.runtime.pool import Pool
 
-_LIMITS: Final = (
-    "max-storage-buffers-per-shader-stage",
-    "max-compute-workgroup-storage-size",
-    "max-compute-invocations-per-workgroup",
-    "max-compute-workgroup-size-x",
-    "max-compute-workgroup-size-y",
-    "max-compute-workgroup-size-z",
-    "max-storage-buffer-binding-size",
-    "max-buffer-size",
-    "max-compute-workgroups-per-dimension",
-)
-_FEATURES: Final = ("shader-f16", "timestamp-query")
 _POOL_BYTES: Final = 512 << 20
 _PIPELINES: Final = 2048
 _GROUPS: Final = 8192
@@ -117,11 +102,14 @@ class WebGPUDevice:
     def __init__(self, *, trusted: bool = False) -> None:
         self.trusted = trusted
         """True leaves out the bounds and loop checks that the library adds to shaders: faster, for plans of this compiler only."""
-        wgpu, adapter, self._device = _open()
-        self._wgpu = wgpu
-        info = adapter.info
-        self.target = _target(self._device.limits, self._device.features, software=info["adapter_type"] == "CPU")
-        self.description = f"{info['device']} ({info['backend_type']}, {info['description'] or info['vendor']})"
+        opened = open_adapter()
+        self.adapter = opened.adapter
+        self.features = opened.features
+        """The optional features that the adapter offers and this package uses."""
+        self._wgpu = wgpu = opened.library
+        self._device = opened.device
+        self.target = target_of(opened)
+        self.description = opened.adapter.words
         self._native = Native(wgpu, wgpu.backends.wgpu_native, self._device, self.description)
         self._largest: int = self._device.limits["max-buffer-size"]
         usage = wgpu.BufferUsage
@@ -221,7 +209,7 @@ class WebGPUDevice:
         """Run a plan and return each kernel's seconds: on the device, or with submit and wait where the adapter has no timestamps."""
         with self._lock:
             recording = self._recording(plan, storages, symbols or NO_SYMBOLS)
-            measure = self._stamped if "timestamp-query" in self._device.features else self._clocked
+            measure = self._stamped if "timestamp-query" in self.features else self._clocked
             seconds = iter(measure(recording.commands))
             return [next(seconds) if ran else 0.0 for ran in recording.ran]
 
@@ -337,49 +325,3 @@ def _block(storage: Storage) -> _Block:
     if not isinstance(storage, _Storage):
         raise DeviceError(f"this storage is on device {storage.device}, not webgpu: move it there first")
     return storage.block
-
-
-def _open() -> tuple[Any, Any, Any]:
-    """The library, an adapter, and a device with all that the adapter offers."""
-    try:
-        import wgpu  # type: ignore[import-untyped]
-    except (ImportError, OSError, RuntimeError) as error:
-        raise NoDeviceError(f"no GPU: the package wgpu cannot be imported ({error}); install it with: pip install wgpu") from error
-    with _runtime_folder():
-        try:
-            adapter = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
-        except (RuntimeError, wgpu.GPUError) as error:
-            raise NoDeviceError(f"no GPU adapter ({plain(str(error)).split(';')[0]}; on Linux, mesa-vulkan-drivers has one in software)") from error
-        features = [f for f in _FEATURES if f in adapter.features]
-        try:
-            device = adapter.request_device_sync(required_features=features, required_limits={name: adapter.limits[name] for name in _LIMITS})
-        except (RuntimeError, wgpu.GPUError) as error:
-            raise NoDeviceError(f"the GPU {adapter.info['device']} refuses a device: {plain(str(error))}") from error
-    return wgpu, adapter, device
-
-
-@contextmanager
-def _runtime_folder() -> Iterator[None]:
-    """Give XDG_RUNTIME_DIR a value while a driver looks for it, so that it does not complain on stderr."""
-    if "XDG_RUNTIME_DIR" in os.environ:
-        yield
-        return
-    os.environ["XDG_RUNTIME_DIR"] = tempfile.gettempdir()
-    try:
-        yield
-    finally:
-        del os.environ["XDG_RUNTIME_DIR"]
-
-
-def _target(limits: Mapping[str, int], features: Sequence[str], *, software: bool) -> Target:
-    return Target(
-        storage_buffers=min(limits["max-storage-buffers-per-shader-stage"], limits["max-bindings-per-bind-group"]),
-        workgroup_bytes=limits["max-compute-workgroup-storage-size"],
-        invocations=limits["max-compute-invocations-per-workgroup"],
-        workgroup_x=min(limits["max-compute-workgroup-size-x"], limits["max-compute-workgroup-size-y"]),
-        workgroup_z=limits["max-compute-workgroup-size-z"],
-        workgroups=limits["max-compute-workgroups-per-dimension"],
-        binding_bytes=min(limits["max-storage-buffer-binding-size"], limits["max-buffer-size"]) // 4 * 4,
-        local_memory=not software,
-        float16="shader-f16" in features,
-    )
