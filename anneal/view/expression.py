@@ -67,13 +67,45 @@ def statements(roots: Sequence[UOp], names: Mapping[UOp, str] | None = None, mos
     >>> statements([alu(Ops.DIV, x, alu(Ops.MUL, x, x))])
     ['%0 = exp2(data0)', '%0/(%0*%0)']
     """
-    known = dict(names or {})
-    lines = []
-    for node in _own_lines(roots, known, most):
-        name = f"%{len(lines)}"
-        lines.append(f"{name} = {_write(node, known)}")
-        known[node] = name
-    return lines + [expression(root, known, 1 << 30) for root in roots]
+    return Writer(names, most).listing(roots)
+
+
+class Writer:
+    """Writes one graph after another; a part that has a number keeps it.
+
+    >>> from anneal.ir.build import variable
+    >>> x, writer = variable("x", 0, 9), Writer()
+    >>> writer.define(x * 4), writer.text(x * 4 + 1)
+    ('%0 = x*4', '%0 + 1')
+    """
+
+    def __init__(self, names: Mapping[UOp, str] | None = None, most: int = MOST) -> None:
+        self.names = dict(names or {})
+        """What each node is called by now."""
+        self.most = most
+        self._count = 0
+
+    def text(self, node: UOp) -> str:
+        """The node by its name, or as one expression."""
+        return expression(node, self.names, self.most)
+
+    def spelled(self, node: UOp) -> str:
+        """The node as one expression, whether it has a name or not."""
+        return _write(node, self.names, self.most)
+
+    def define(self, node: UOp) -> str:
+        """Give the node a number, and return the line that says so; the name of a node that has one, the text of a leaf."""
+        if node in self.names or not _opens(node):
+            return self.text(node)
+        line = f"%{self._count} = {_write(node, self.names, self.most)}"
+        self.names[node] = f"%{self._count}"
+        self._count += 1
+        return line
+
+    def listing(self, roots: Sequence[UOp]) -> list[str]:
+        """The whole graph below the roots; what other listings have numbered is not repeated."""
+        lines = [self.define(node) for node in _own_lines(roots, self.names, self.most)]
+        return lines + [expression(root, self.names, 1 << 30) for root in roots]
 
 
 def _own_lines(roots: Sequence[UOp], known: Mapping[UOp, str], most: int) -> list[UOp]:
