@@ -1,118 +1,127 @@
-"""The documents tell the truth: Python blocks run and print what they say, commands are ones that the command line takes.
+"""The documents tell the truth: what they show is run, and prints what they say.
 
-A block marked `output` holds what the Python block before it prints. Blocks of one document share their names.
+How the blocks of a page are run says `docs_page.py`. The guides below `docs/howto` change the compiler; `test_howto.py` does that in a copy.
 
-    python tests/test_docs.py    writes the outputs anew
+    python tests/test_docs.py [PAGE ...]    writes the outputs anew
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
-import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from anneal.cli.main import parser_of, split
+sys.path.insert(0, str(Path(__file__).parent))  # where this file is run as a program
+sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-_FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+import docs_docstrings
+import docs_pages
+from docs_page import NOT_RUN, ROOT, Block, blocks, commands
 
+from anneal import rules
+from anneal.cli.main import VERBS
+from anneal.ir.ops import ALL_OPS
+from anneal.runtime.pipeline import STAGES
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block."""
-
-    info: str
-    body: str
-    start: int
-    """Where the body begins in the text."""
-    line: int
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(p for p in sorted((ROOT / "docs").glob("**/*.md")) if "howto" not in p.parts)]
 
 
-def blocks(text: str) -> list[Block]:
-    return [Block(m["info"].strip(), m["body"], m.start("body"), text.count("\n", 0, m.start("body")) + 1) for m in _FENCE.finditer(text)]
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
-def executed(path: Path) -> Iterator[tuple[Block, Block | None, str]]:
-    """Run the Python blocks in order; yields each with the output block that follows it, if one does, and what it printed."""
-    found = blocks(path.read_text(encoding="utf-8"))
-    names: dict[str, object] = {"__name__": path.stem}
-    for block, following in zip(found, [*found[1:], None], strict=False):
-        if block.info != "python":
-            continue
-        printed = io.StringIO()
-        code = compile("\n" * (block.line - 1) + block.body, str(path), "exec")
-        with contextlib.redirect_stdout(printed):
-            exec(code, names)
-        yield block, following if following is not None and following.info.endswith(" output") else None, printed.getvalue()
+def printed(path: Path, folder: Path) -> list[str]:
+    """What the Python and shell blocks of a page print."""
+    command = [sys.executable, str(ROOT / "tests" / "docs_page.py"), str(path), str(folder)]
+    environment = {**{k: v for k, v in os.environ.items() if k not in ("ANNEAL_CHECK", "ANNEAL_DEVICE")}, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert not done.returncode, f"{name(path)}: {done.stderr}"
+    texts: list[str] = json.loads(done.stdout)
+    return texts
 
 
-def stripped(text: str) -> str:
-    return text.strip("\n")
+def outputs(path: Path, texts: list[str]) -> list[tuple[Block, Block | None, str]]:
+    """Each Python or shell block of a page with the output block that follows it, if one does, and what it printed."""
+    found = [block for block in blocks(path) if block.kind]
+    pairs = [(block, following) for block, following in zip(found, [*found[1:], None], strict=True) if block.kind in ("python", "sh")]
+    return [(block, following if following and following.kind == "output" else None, text) for (block, following), text in zip(pairs, texts, strict=True)]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_python_blocks_run_and_print_what_they_say(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    outputs = [b for b in blocks(path.read_text(encoding="utf-8")) if b.info.endswith(" output")]
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_what_is_shown_runs_and_prints_what_the_page_says(path: Path, tmp_path: Path) -> None:
+    if not any(block.kind for block in blocks(path)):
+        return
     checked = []
-    for block, wanted, printed in executed(path):
-        if wanted is None:
-            assert not printed, f"{path.name}:{block.line} prints, and no output block follows"
-        else:
-            assert stripped(printed) == stripped(wanted.body), f"{path.name}:{wanted.line} is out of date: python tests/test_docs.py"
+    for block, wanted, text in outputs(path, printed(path, tmp_path / "reader")):
+        if wanted is not None:
+            assert wanted.says(text), f"{name(path)}:{wanted.line} is out of date: python tests/test_docs.py {name(path)}\n{text}"
             checked.append(wanted)
-    assert checked == outputs, "an output block follows no Python block"
+        elif block.kind == "python":
+            assert not text, f"{name(path)}:{block.line} prints, and no output block follows"
+    assert checked == [block for block in blocks(path) if block.kind == "output"], "an output block follows no block that is run"
 
 
-def commands(path: Path) -> list[str]:
-    """The lines of shell blocks, without comments."""
-    lines = [line for block in blocks(path.read_text(encoding="utf-8")) if block.info in ("sh", "bash", "shell") for line in block.body.splitlines()]
-    return [" ".join(words) for line in lines if (words := shlex.split(line, comments=True))]
+def test_every_command_that_is_shown_and_not_run_is_shown() -> None:
+    shown = {line.partition(" #")[0].strip() for path in DOCUMENTS for block in blocks(path) if block.kind == "sh" for line in block.body.splitlines()}
+    assert not NOT_RUN.keys() - shown, "an exception that no page needs"
+
+
+def test_the_documents_show_every_command() -> None:
+    run = {line.split()[1] for path in DOCUMENTS for block in blocks(path) if block.kind == "sh" for line in commands(block) if line.startswith("anneal ")}
+    assert run >= set(VERBS)
 
 
 def test_the_readme_is_not_empty_of_what_is_tested() -> None:
-    readme = ROOT / "README.md"
-    kinds = [block.info for block in blocks(readme.read_text(encoding="utf-8"))]
+    kinds = [block.kind for block in blocks(ROOT / "README.md")]
     assert kinds.count("python") >= 3
-    assert sum(kind.endswith(" output") for kind in kinds) >= 2
-    assert {"make train", "make test"} <= set(commands(readme))
-    assert sum(command.startswith("anneal ") for command in commands(readme)) >= 5
+    assert kinds.count("output") >= 2
+    assert kinds.count("sh") >= 2
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_commands_are_ones_that_there_are(path: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for command in commands(path):
-        program, *arguments = command.split()
-        match program:
-            case "make":
-                assert set(arguments) <= targets, command
-            case "anneal":
-                verb, rest = split(arguments)
-                assert verb is not None, command
-                parser_of(verb).parse_args(rest)
-            case "pip" | "git" | "cd" | "python":
-                pass
-            case _:
-                pytest.fail(f"{path.name} shows a command that nobody has checked: {command}")
+def test_a_block_says_what_it_shows_but_for_measured_numbers() -> None:
+    plain, timed = (Block(info, "3 kernels  0.12 ms\n", 0, 0) for info in ("text output", "text output times"))
+    assert plain.says("3 kernels  0.12 ms")
+    assert not plain.says("3 kernels  0.13 ms")
+    assert timed.says("3 kernels 15.3 ms")
+    assert not timed.says("4 kernels 15.3 ms")
+    assert not timed.says("3 kernels 15.3 GB/s")
 
 
-def update() -> None:
-    """Write what the Python blocks print into the output blocks."""
-    for path in DOCUMENTS:
-        text = path.read_text(encoding="utf-8")
-        for _, wanted, printed in reversed(list(executed(path))):
-            if wanted is not None:
-                text = text[: wanted.start] + stripped(printed) + "\n" + text[wanted.start + len(wanted.body) :]
-        path.write_text(text, encoding="utf-8")
+def test_the_reference_has_every_rule_operation_stage_and_command() -> None:
+    pages = docs_pages.pages()
+    for rule in rules.RULES:
+        page = pages[f"reference/rules/{rule.group}.md"]
+        assert f"## {rule.name} " in page
+        assert f"{rule.text}\n```" in page
+        assert f"{rule.file}`, line {rule.line}" in page
+    assert sum(text.count("\n## ") for path, text in pages.items() if "/rules/" in path) == len(rules.RULES) + 1  # and the list of all
+    assert all(f"| `{op.name}`" in pages["reference/ops.md"] for op in ALL_OPS)
+    assert all(f"| `{stage.name}` | {stage.ensures}" in pages["reference/stages.md"] for stage in STAGES)
+    assert all(f"## anneal {verb} " in pages["reference/commands.md"] for verb in VERBS)
+
+
+def test_docstrings_become_markdown() -> None:
+    assert docs_docstrings.markdown("`a[i]` is *x, a[i].\n\n>>> 1 + 1\n2\n\nEnd.") == "`a[i]` is \\*x, a\\[i].\n\n```pycon\n>>> 1 + 1\n2\n```\n\nEnd."
+
+
+def update(path: Path) -> None:
+    """Write what the blocks of a page print into its output blocks, where it differs."""
+    if not any(block.kind for block in blocks(path)):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        found = outputs(path, printed(path, Path(folder) / "reader"))
+    text = path.read_text(encoding="utf-8")
+    for _, wanted, said in reversed(found):
+        if wanted is not None and not wanted.says(said):
+            text = text[: wanted.start] + said + "\n" + text[wanted.start + len(wanted.body) :]
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    update()
+    for page in [Path(argument).resolve() for argument in sys.argv[1:]] or DOCUMENTS:
+        update(page)

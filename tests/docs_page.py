@@ -1,0 +1,145 @@
+"""A page of the documentation as a program: its blocks are run as a reader would run them, in order, in a folder of their own.
+
+Python blocks are the lines of one program, the file `program.py`. Shell blocks run in `sh`, which stops at the first command that fails;
+`anneal` and `python` are those of this tree. A block with a title is a file of the reader's:
+
+    ```python title="mine.py"
+
+A block marked `output` holds what the block before it prints. Its other marks say what may differ: `times` where it shows measured
+numbers.
+
+    python tests/docs_page.py PAGE FOLDER    runs the page, prints what its blocks print as JSON
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+NOT_RUN: Final[Mapping[str, str]] = {
+    "make train": "sets up a virtual environment with packages from a registry",
+    "make test": "runs this very test",
+    "make docs": "is run by make test",
+    "pip install .": "changes the environment that the tests run in",
+}
+"""Commands that are shown and not run, each with the reason."""
+_FENCE: Final = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_TITLE: Final = re.compile(r'title="([^"]*)"')
+_MEASURED: Final = re.compile(r"\d[\d.,]*(?= ?(ms|µs|us|ns|s|GB/s|MB/s|GFLOP/s|TFLOP/s|MFLOP/s|%|×|samples/s)(?!\w))")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block."""
+
+    info: str
+    body: str
+    start: int
+    """Where the body begins in the text."""
+    line: int
+    """The line where it begins."""
+
+    @property
+    def kind(self) -> str:
+        """What to do with it: python, sh, file, output, or "" for nothing."""
+        language, *marks = self.info.split() or [""]
+        if "output" in marks:
+            return "output"
+        if self.title:
+            return "file"
+        return {"python": "python", "sh": "sh"}.get(language, "")
+
+    @property
+    def title(self) -> str:
+        """The name of the file that it is."""
+        found = _TITLE.search(self.info)
+        return found[1] if found else ""
+
+    def says(self, printed: str) -> bool:
+        """True where it holds what was printed, but for measured numbers where it is marked so."""
+        if "times" not in self.info.split():
+            return self.body.strip("\n") == printed
+        return _unmeasured(self.body) == _unmeasured(printed)
+
+
+def _unmeasured(text: str) -> list[str]:
+    """The words of a text with its measured numbers left out."""
+    return _MEASURED.sub("…", text).split()
+
+
+def blocks(path: Path) -> list[Block]:
+    """The blocks of a page."""
+    text = path.read_text(encoding="utf-8")
+    return [Block(m["info"].strip(), m["body"], m.start("body"), text.count("\n", 0, m.start("body")) + 1) for m in _FENCE.finditer(text)]
+
+
+def commands(block: Block) -> list[str]:
+    """The lines of a shell block that are run."""
+    return [line for line in block.body.splitlines() if line.partition(" #")[0].strip() not in NOT_RUN]
+
+
+def run(path: Path, folder: Path) -> Iterator[tuple[Block, str]]:
+    """Run the blocks of a page; yields each with what it printed."""
+    environment = _environment(folder)
+    found = blocks(path)
+    lines = 0
+    program = folder / "program.py"
+    program.write_text("".join(b.body for b in found if b.kind == "python"), encoding="utf-8")
+    names: dict[str, object] = {"__name__": "__main__", "__file__": str(program)}
+    for block in found:
+        if block.kind == "file":
+            (folder / block.title).write_text(block.body, encoding="utf-8")
+        elif block.kind == "python":
+            code = compile("\n" * lines + block.body, str(program), "exec")
+            lines += block.body.count("\n")
+            yield block, _printed(code, names)
+        elif block.kind == "sh":
+            script = "\n".join(["set -e", *commands(block)])
+            done = subprocess.run(["sh", "-c", script], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False)
+            if done.returncode:
+                raise SystemExit(f"{path.name}:{block.line}: exit code {done.returncode}:\n{block.body}\n{done.stdout}")
+            yield block, done.stdout.strip("\n")
+
+
+def _printed(code: object, names: dict[str, object]) -> str:
+    """What some code prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, names)  # type: ignore[arg-type]
+    return printed.getvalue().strip("\n")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """A reader's environment, in which `anneal` and `python` are those of this tree."""
+    programs = folder / ".programs"
+    programs.mkdir()
+    for name, arguments in (("python", ""), ("anneal", "-m anneal ")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n', encoding="utf-8")
+        (programs / name).chmod(0o755)
+    kept = {k: v for k, v in os.environ.items() if k not in ("ANNEAL_CHECK", "ANNEAL_DEVICE", "NO_COLOR")}
+    return {**kept, "PATH": f"{programs}:{kept.get('PATH', '')}", "PYTHONPATH": str(ROOT), "COLUMNS": "100", "LINES": "30", "PYTHONUTF8": "1"}
+
+
+def main(page: str, folder: str) -> None:
+    """Run a page; prints the texts of its Python and shell blocks as one JSON list."""
+    place = Path(folder)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    path = Path(page).resolve()
+    os.chdir(place)
+    json.dump([printed for _, printed in run(path, place.resolve())], sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
