@@ -9,22 +9,21 @@ for, the result so far is printed and says `interrupted`, and the exit code is 0
 
 from __future__ import annotations
 
-import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from anneal.cli import options as shared
 from anneal.cli.model import load, user_code
 from anneal.cli.output import Style, emit, note
 from anneal.errors import AnnealError, CheckpointError, UsageError
-from anneal.examples import checkpoint
+from anneal.examples import checkpoint, log
 from anneal.examples.checkpoint import Progress
 from anneal.examples.example import OPTIMIZERS, Example, optimizer_name
+from anneal.examples.monitor import Monitor, Time
 from anneal.examples.program import Program
-from anneal.examples.trainer import Trainer, Window, median_milliseconds
+from anneal.examples.trainer import Trainer, facts, follow, interruptible
+from anneal.export.schema.train import VERSION, Training
 from anneal.runtime.device import get_device
 
 EXAMPLE: Final = "anneal train mlp --steps 300 --save mlp.safetensors"
@@ -41,6 +40,7 @@ def options(parser: shared.Parser) -> None:
     shared.add_device(parser, "where to train (default: webgpu where there is an adapter, else reference)")
     parser.add_argument("--save", metavar="FILE", help="write a checkpoint at the end, also after Ctrl-C")
     parser.add_argument("--resume", metavar="FILE", help="go on from a checkpoint")
+    parser.add_argument("--log", metavar="FILE", help="write every step there, a JSON line each; anneal plot draws it")
 
 
 def run(arguments: Namespace) -> int:
@@ -49,16 +49,19 @@ def run(arguments: Namespace) -> int:
     example = model.example("train")
     if arguments.save is not None:
         checkpoint.check_writable(arguments.save)
+    if arguments.log is not None:
+        log.check_writable(arguments.log)
     with user_code(model.file):
         program, progress = _program(example, arguments)
         device = get_device(arguments.device)
         trainer = Trainer(program, device, progress.step)
-    steps = example.steps if arguments.steps is None else arguments.steps
-    windows, interrupted = _train(trainer, steps)
+    monitor = Monitor(facts(trainer, progress.optimizer), example.steps if arguments.steps is None else arguments.steps)
+    if arguments.log is not None:
+        monitor.observers.append(log.Log(arguments.log, monitor.facts, monitor.steps, note))
+    _lines(trainer, monitor)
     failure = _save(arguments.save, trainer, progress)
-    result = _result(trainer, progress, windows, interrupted=interrupted)
-    result["saved"] = None if failure else arguments.save
-    emit(result) if arguments.json else print(_report(result, Style(sys.stdout, plain=arguments.plain), program))
+    result = _result(monitor, saved=None if failure else arguments.save, log=arguments.log)
+    emit(result) if arguments.json else print(_report(result, Style(sys.stdout, plain=arguments.plain), program.held))
     if failure:
         raise AnnealError(f"the training is done but not saved: {failure}")
     return 0
@@ -83,32 +86,11 @@ def _program(example: Example, arguments: Namespace) -> tuple[Program, Progress]
     return program, Progress(found.model, found.step, seed, program.batch, found.optimizer)
 
 
-def _train(trainer: Trainer, steps: int) -> tuple[list[Window], bool]:
-    """Train up to a step; returns the windows, and whether Ctrl-C ended it."""
-    windows = []
-    width = len(str(steps))
-    with _interruptible() as pressed:
-        for window in trainer.train(steps, lambda: bool(pressed)):
-            windows.append(window)
-            each = window.seconds / len(window.losses) * 1e3
-            note(f"step {window.last:>{width}}/{steps}  loss {window.losses[-1]:.4f}  {each:.2f} ms/step")
-    return windows, bool(pressed)
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Inside, a first Ctrl-C only adds to the list; the next one is Python's own again."""
-    pressed: list[int] = []
-
-    def _press(number: int, _: object) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, _press)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _lines(trainer: Trainer, monitor: Monitor) -> None:
+    """Train, with a line for each window."""
+    monitor.observers.append(lambda _: note(monitor.line()))
+    with interruptible(monitor):
+        follow(trainer, monitor)
 
 
 def _save(path: str | None, trainer: Trainer, start: Progress) -> CheckpointError | None:
@@ -122,43 +104,62 @@ def _save(path: str | None, trainer: Trainer, start: Progress) -> CheckpointErro
     return None
 
 
-def _result(trainer: Trainer, start: Progress, windows: list[Window], *, interrupted: bool) -> dict[str, Any]:
-    plan = trainer.plan
+def _result(monitor: Monitor, *, saved: str | None, log: str | None) -> Training:
+    facts, records = monitor.facts, monitor.records
     return {
-        "model": start.model,
-        "device": trainer.device.name,
-        "backend": trainer.device.description,
-        "steps": trainer.done,
-        "resumed_from": start.step,
-        "batch": start.batch,
-        "optimizer": start.optimizer,
-        "seed": start.seed,
-        "loss_first": windows[0].losses[0],
-        "loss_last": windows[-1].losses[-1],
-        "accuracy": trainer.score(),
-        "step_ms_median": median_milliseconds(windows),
-        "first_step_ms": windows[0].seconds / len(windows[0].losses) * 1e3,
-        "compile_ms": trainer.compile_seconds * 1e3,
-        "uops": plan.stats["uops"],
-        "kernels": len(plan.kernels),
-        "kernels_fused": plan.stats["kernels_fused"],
-        "fingerprint": plan.fingerprint,
-        "interrupted": interrupted,
+        "schema": "anneal.train",
+        "version": VERSION,
+        "model": facts.model,
+        "device": facts.device,
+        "backend": facts.backend,
+        "steps": monitor.done,
+        "resumed_from": facts.start,
+        "batch": facts.batch,
+        "optimizer": facts.optimizer,
+        "seed": facts.seed,
+        "parameters": facts.parameters,
+        "loss_first": records[0].loss,
+        "loss_last": records[-1].loss,
+        "accuracy": monitor.accuracies[-1][1],
+        "accuracies": [[step, accuracy] for step, accuracy in monitor.accuracies],
+        "step_ms_median": _milliseconds(monitor, "seconds") or 0.0,
+        "host_ms_median": _milliseconds(monitor, "host_seconds") or 0.0,
+        "device_ms_median": _milliseconds(monitor, "device_seconds"),
+        "samples_per_second": monitor.samples_per_second or 0.0,
+        "first_step_ms": records[0].seconds * 1e3,
+        "compile_ms": facts.compile_seconds * 1e3,
+        "uops": facts.uops,
+        "kernels": facts.kernels,
+        "kernels_fused": facts.fused,
+        "phases": facts.phases,
+        "bytes": facts.bytes,
+        "fingerprint": facts.fingerprint,
+        "interrupted": monitor.interrupted,
+        "saved": saved,
+        "log": log,
     }
 
 
-def _report(result: dict[str, Any], style: Style, program: Program) -> str:
+def _milliseconds(monitor: Monitor, what: Time) -> float | None:
+    """The median of a time over all steps but those of the first window, which waits for the driver's compiler."""
+    seconds = monitor.median(what, recent=None)
+    return None if seconds is None else seconds * 1e3
+
+
+def _report(result: Training, style: Style, held: int) -> str:
     """The result for a reader."""
     steps = f"{result['steps']} steps of {result['batch']}" + (f", the first {result['resumed_from']} before" if result["resumed_from"] else "")
     fused = style.paint(f"{result['kernels_fused']} of them fuse forward, backward or update", "fused")
     ended = ", interrupted" if result["interrupted"] else ""
+    clocked = "" if result["device_ms_median"] is None else f", kernels {result['device_ms_median']:.2f} ms"
     lines = {
         "model": f"{result['model']} on {result['device']}: {result['backend']}",
-        "accuracy": style.bold(f"{result['accuracy']:.4f}") + f" on {program.held} held-out rows",
+        "accuracy": style.bold(f"{result['accuracy']:.4f}") + f" on {held} held-out rows",
         "loss": f"{result['loss_first']:.4f} to {result['loss_last']:.4f} in {steps}, {result['optimizer']}{ended}",
-        "step": f"{result['step_ms_median']:.2f} ms, median; the first {result['first_step_ms']:.0f} ms",
+        "step": f"{result['step_ms_median']:.2f} ms, median (host {result['host_ms_median']:.2f} ms{clocked}); the first {result['first_step_ms']:.0f} ms",
         "compile": f"{result['compile_ms']:.0f} ms for {result['uops']} UOps into {result['kernels']} kernels, {fused}",
         "plan": result["fingerprint"],
         "saved": result["saved"],
+        "log": result["log"],
     }
     return "\n".join(f"{style.dim(f'{name:<9}')} {text}" for name, text in lines.items() if text is not None)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 State = Literal["waiting", "training", "scoring", "paused", "done", "stopped", "failed"]
-PHASES: Final = ("forward", "backward", "update")
+Time = Literal["seconds", "host_seconds", "device_seconds"]
 RECENT: Final = 100
 """Steps that medians and the time left are taken from: the last ones."""
 
@@ -35,9 +35,9 @@ class Record:
     seconds: float
     """Its time: that of its window, from the first upload to when the last loss was read, shared equally."""
     host_seconds: float
-    """The part in which Python prepared and submitted it, the mean over its window. The device may compute meanwhile."""
+    """The part in which Python prepared and submitted it, the mean over its window. A GPU computes meanwhile."""
     device_seconds: float | None
-    """The time of its kernels by the device's clock, for the steps that were clocked; None for the others."""
+    """The time of its kernels by the device's clock, the mean over the steps of its window that were clocked; None where none was."""
     accuracy: float | None
     """The score over the held-out rows after this step, where it was taken; its time is in no step's."""
 
@@ -184,7 +184,7 @@ class Monitor:
         records = self.records[self.warm :] or self.records[:]
         return records if recent is None else records[-recent:]
 
-    def median(self, what: Literal["seconds", "host_seconds", "device_seconds"], recent: int | None = RECENT) -> float | None:
+    def median(self, what: Time, recent: int | None = RECENT) -> float | None:
         """The median of a time over the last steps, or all; None where there is none."""
         found = [value for r in self.counted(recent) if (value := getattr(r, what)) is not None]
         return statistics.median(found) if found else None

@@ -15,26 +15,37 @@ from __future__ import annotations
 
 import math
 import random
+import signal
+import statistics
+import threading
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from anneal.errors import AnnealError
+from anneal.examples.monitor import Facts, Monitor, Record
 from anneal.examples.program import Program, trace
 from anneal.ir.dtype import dtypes
-from anneal.runtime.base import Storage
 from anneal.runtime.device import Device
 from anneal.runtime.plan import Plan
 from anneal.tensor import host, realize, storage
 from anneal.tensor.random import threefry
 from anneal.tensor.realize import Executable
 from anneal.tensor.storage import Buffer
+from anneal.view.phases import ORDER
 
 WINDOW: Final = 10
 """Steps whose losses are read together; within what a device keeps recorded of one plan."""
+SCORES: Final = 30
+"""How often a training is scored on the held-out rows, about."""
+_SCORED: Final = 500
+"""Steps after which it is scored at the latest."""
+_CLOCKED: Final = 0.25
+"""Seconds from one step that is clocked kernel by kernel to the next."""
 _CALLS: Final = 1024
 """Random tensors of a program whose keys are renewed each step."""
 _WORD: Final = 0xFFFFFFFF
@@ -48,7 +59,11 @@ class Window:
     """Number of the last step; steps count from 1."""
     losses: list[float]
     seconds: float
-    """Time of all of them, from the first upload to when the last loss was read."""
+    """Time of all of them, from the first upload to when the last loss was read; a clocked step counts as the mean of the others."""
+    host_seconds: float
+    """Mean time of a step in which Python prepared and submitted it, without the kernels that the reference device runs then; a GPU computes meanwhile."""
+    device_seconds: float | None
+    """Mean time of a step's kernels, over the steps that were clocked; None where none was."""
 
 
 class Trainer:
@@ -71,6 +86,10 @@ class Trainer:
         self._ring = [device.allocate(4) for _ in range(WINDOW)]
         self._index = storage.buffer_of(program.index.uop)
         realize.place([self._index], device)
+        self._clocked = -math.inf
+        """When a step was clocked last."""
+        self._inline = device.name == "reference"
+        """The device computes inside the call that submits, and clocks every kernel anyway."""
         self._epoch = -1
         self._order: list[int] = []
 
@@ -86,27 +105,53 @@ class Trainer:
         """
         stopped = self.done >= until
         while not stopped:
-            start = time.perf_counter()
-            slots: list[Storage] = []
-            while not stopped and len(slots) < WINDOW:
-                slots.append(self._step(len(slots)))
-                stopped = self.done >= until or stop()
-                if self.done % WINDOW == 0 or self.done == 1:
-                    break
-            losses = [float(host.decode(data, self._dtype, 1)[0]) for data in self.device.read_many([(s, 4) for s in slots])]
-            self._check(losses)
-            yield Window(self.done, losses, time.perf_counter() - start)
+            window, stopped = self._window(until, stop)
+            yield window
 
-    def _step(self, slot: int) -> Storage:
-        """Submit one step; returns the storage that will hold its loss."""
+    def _window(self, until: int, stop: Callable[[], bool]) -> tuple[Window, bool]:
+        """The next window, and whether the training stops after it."""
+        submitted, device, aside = list[float](), list[float](), 0.0
+        start = time.perf_counter()
+        while True:
+            clocked = self._inline or (len(submitted) > 0 and self._due(until))
+            if clocked and not self._inline:
+                self.device.wait()
+            began = time.perf_counter()
+            kernels = self._step(len(submitted), clocked=clocked)
+            spent = time.perf_counter() - began
+            if clocked:
+                device.append(sum(kernels))
+            if clocked and not self._inline:
+                aside, self._clocked = spent, began
+            else:
+                submitted.append(spent - sum(kernels))
+            stopped = self.done >= until or stop()
+            if stopped or self.done % WINDOW == 0 or self.done == 1:
+                break
+        count = len(submitted) + (aside > 0)
+        losses = [float(host.decode(data, self._dtype, 1)[0]) for data in self.device.read_many([(s, 4) for s in self._ring[:count]])]
+        self._check(losses)
+        seconds = (time.perf_counter() - start - aside) * count / len(submitted)
+        return Window(self.done, losses, seconds, statistics.fmean(submitted), statistics.fmean(device) if device else None), stopped
+
+    def _due(self, until: int) -> bool:
+        """True when the next step is the last of a window, and it is time that one is clocked."""
+        return (self.done + 1 >= until or (self.done + 1) % WINDOW == 0) and time.perf_counter() - self._clocked > _CLOCKED
+
+    def _step(self, slot: int, *, clocked: bool = False) -> list[float]:
+        """Submit one step, which will leave its loss in the ring; returns the seconds of each kernel when it is clocked."""
         self.device.write(self._index.storage, array("i", self._batch(self.done)).tobytes())
         for call, buffer in self._keys:
             key = threefry(_words(self.program.seed), (call, self.done & _WORD))
             self.device.write(buffer.storage, host.pack(key, dtypes.uint32))
         self.executable.made[self._loss] = self._ring[slot]
-        self.executable.run()
+        kernels: list[float] = []
+        if clocked:
+            kernels = self.executable.profile()
+        else:
+            self.executable.run()
         self.done += 1
-        return self._ring[slot]
+        return kernels
 
     def _batch(self, step: int) -> list[int]:
         """The rows of a step, counted from 0: the data in a new order each time they are through, without the part that fills no batch."""
@@ -142,10 +187,87 @@ def _random_keys(buffers: tuple[Buffer, ...], seed: int) -> list[tuple[int, Buff
     return [(call, found[key]) for call, key in enumerate(keys) if key in found]
 
 
-def median_milliseconds(windows: list[Window]) -> float:
-    """The median time of a step; the first window, which waits for the driver's compiler, counts only when there is no other."""
-    firsts = [b.last - a.last for a, b in pairwise(windows)]
-    times = [w.seconds / n for w, n in zip(windows[1:], firsts, strict=True)] or [w.seconds / len(w.losses) for w in windows] or [0.0]
-    ordered = sorted(times)
-    middle = len(ordered) // 2
-    return 1e3 * (ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
+def facts(trainer: Trainer, optimizer: str) -> Facts:
+    """What a trainer trains, where and how, before its first step."""
+    program, plan = trainer.program, trainer.plan
+    combined = Counter("+".join(p for p in ORDER if p in k.phases) for k in plan.kernels)
+    return Facts(
+        program.example.name,
+        trainer.device.name,
+        trainer.device.description,
+        batch=program.batch,
+        optimizer=optimizer,
+        seed=program.seed,
+        rows=program.rows,
+        held=program.held,
+        parameters=sum(p.numel() for p in program.parameters),
+        start=trainer.done,
+        uops=plan.stats["uops"],
+        kernels=len(plan.kernels),
+        phases=dict(sorted(combined.items())),
+        bytes=plan.stats["peak_bytes"],
+        fingerprint=plan.fingerprint,
+        compile_seconds=trainer.compile_seconds,
+    )
+
+
+def follow(trainer: Trainer, monitor: Monitor) -> None:
+    """Train as the monitor's displays ask, and tell it everything; raises what training raises, which the monitor knows by then.
+
+    Scoring reads the parameters and changes nothing, so the losses are those of a training that is not watched.
+    """
+    every = _interval(monitor.steps - trainer.done)
+    try:
+        while True:
+            monitor.wait()
+            for window in trainer.train(monitor.steps, monitor.halt):
+                ends = window.last >= monitor.steps or monitor.halt()
+                accuracy = _scored(trainer, monitor) if ends or window.last % every == 0 else None
+                monitor.add(_records(window, accuracy))
+            if trainer.done >= monitor.steps or monitor.stopping:
+                break
+    except BaseException as error:
+        monitor.end(error)
+        raise
+    monitor.end()
+
+
+def _interval(steps: int) -> int:
+    """Steps from one scoring to the next: whole windows."""
+    return min(_SCORED, max(WINDOW, math.ceil(steps / SCORES / WINDOW) * WINDOW))
+
+
+def _scored(trainer: Trainer, monitor: Monitor) -> float:
+    monitor.state = "scoring"
+    start = time.perf_counter()
+    accuracy = trainer.score()
+    monitor.score_seconds = time.perf_counter() - start
+    monitor.state = "training"
+    return accuracy
+
+
+def _records(window: Window, accuracy: float | None) -> list[Record]:
+    """The steps of a window; the score belongs to the last."""
+    first, count = window.last - len(window.losses) + 1, len(window.losses)
+    each = window.seconds / count
+    return [
+        Record(first + i, loss, each, window.host_seconds, window.device_seconds, accuracy if i == count - 1 else None) for i, loss in enumerate(window.losses)
+    ]
+
+
+@contextmanager
+def interruptible(monitor: Monitor) -> Iterator[None]:
+    """Inside, a first Ctrl-C asks the training to stop after the step it is at; the next one is Python's own again."""
+    if threading.current_thread() is not threading.main_thread():  # signals come to the main thread only
+        yield
+        return
+
+    def press(_: int, __: object) -> None:
+        monitor.stop()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

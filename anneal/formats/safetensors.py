@@ -10,15 +10,14 @@ gaps, and no memory is reserved because a header says so. A file is written besi
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from anneal.errors import CheckpointError
+from anneal.formats import atomic
 
 WIDTHS: Final = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}
 _PREFIX: Final = 8
@@ -122,28 +121,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Entry], dict[str, str]
 
 def write(path: str | os.PathLike[str], entries: Mapping[str, Entry], metadata: Mapping[str, str] | None = None) -> None:
     """Write a file in one step: whatever happens, the path holds the old file or the whole new one."""
-    target = Path(path).absolute()
     try:
-        handle, temporary = tempfile.mkstemp(prefix=target.name + ".", suffix=".tmp", dir=target.parent)
+        atomic.write(path, pack(entries, metadata))
     except OSError as error:
-        raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(pack(entries, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        if isinstance(error, OSError):
-            raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error
-        raise
-
-
-def _umask() -> int:
-    """The process's mask of file permissions, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+        raise CheckpointError(f"cannot write {Path(path).absolute()}: {error.strerror or error}") from error

@@ -118,7 +118,20 @@ class Executable:
 
     def run(self) -> None:
         """Run the plan once. Tensors that it assigns have their new values from now on; graphs over the old ones are stale."""
-        self.device.execute(self.plan, [*(b.storage for b in self.program.buffers), *self.made])
+        self.device.execute(self.plan, self._bound())
+        self._follow()
+
+    def profile(self) -> list[float]:
+        """Run the plan once, as `run` does, and return the seconds that each kernel took."""
+        seconds = self.device.profile(self.plan, self._bound())
+        self._follow()
+        return seconds
+
+    def _bound(self) -> list[Any]:
+        return [*(b.storage for b in self.program.buffers), *self.made]
+
+    def _follow(self) -> None:
+        """Let the tensors that a run has assigned have their new values."""
         program = self.program
         new = {slot: program.buffers[slot].overwritten() for slot in sorted(set(program.assigns.values()))}
         for node, slot in program.assigns.items():

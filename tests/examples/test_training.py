@@ -17,7 +17,7 @@ from anneal.errors import AnnealError, CheckpointError, UsageError
 from anneal.examples import EXAMPLES, Data, Example, checkpoint, digits
 from anneal.examples.checkpoint import Progress
 from anneal.examples.program import Program
-from anneal.examples.trainer import Trainer, Window, median_milliseconds
+from anneal.examples.trainer import Trainer, Window
 from anneal.runtime.device import get_device
 
 DATA = Path(digits.__file__).parent / "data" / "digits.csv.gz"
@@ -117,12 +117,6 @@ def test_a_window_ends_at_the_first_step_at_every_tenth_and_when_told() -> None:
     assert [(w.last, len(w.losses)) for w in trainer.train(23)] == [(1, 1), (10, 9), (20, 10), (23, 3)]
     assert [(w.last, len(w.losses)) for w in trainer.train(90, lambda: trainer.done == 31)] == [(30, 7), (31, 1)]
     assert list(trainer.train(31)) == []
-
-
-def test_the_median_leaves_the_first_window_out() -> None:
-    windows = [Window(1, [0.0], 9.0), Window(10, [0.0] * 9, 0.9), Window(20, [0.0] * 10, 3.0), Window(30, [0.0] * 10, 2.0)]
-    assert median_milliseconds(windows) == pytest.approx(200)
-    assert median_milliseconds(windows[:1]) == pytest.approx(9000)
 
 
 def test_a_loss_that_stops_being_a_number_names_its_step() -> None:

@@ -1,0 +1,42 @@
+"""Files that are whole or absent: written beside their place and moved there.
+
+>>> folder = tempfile.mkdtemp()
+>>> write(f"{folder}/file", b"all of it")
+>>> os.listdir(folder)
+['file']
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file in one step; raises OSError where that fails, with the old file whole. What is no regular file is written as it stands."""
+    target = Path(path).absolute()
+    if target.exists() and not target.is_file():  # a device or a pipe has no place beside it
+        with target.open("wb") as file:
+            file.write(data)
+        return
+    handle, temporary = tempfile.mkstemp(prefix=target.name + ".", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _umask() -> int:
+    """The process's mask of file permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
