@@ -53,19 +53,26 @@ _RAW: Final = frozenset({"F32", "F16", "I32", "U32"})
 
 def get_state_dict(model: Any, prefix: str = "") -> dict[str, Tensor]:
     """Every tensor that hangs on an object, list or dict, by name; an object met twice counts where it is met first."""
-    found: dict[str, Tensor] = {}
+    return {name: value for name, value in _walk(model, prefix) if isinstance(value, Tensor)}
+
+
+def get_modules(model: Any, prefix: str = "") -> dict[str, Any]:
+    """Everything else that hangs on an object, list or dict, by name: the layers among it; what is met twice counts where it is met first."""
+    return {name: value for name, value in _walk(model, prefix) if not isinstance(value, Tensor)}
+
+
+def _walk(model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """An object and everything that hangs on it, by name; only tensors come more than once."""
     known: set[int] = set()
     stack: list[tuple[str, Any]] = [(prefix, model)]
     while stack:
         name, value = stack.pop()
-        if isinstance(value, Tensor):
-            found[name] = value
-            continue
         if id(value) in known:
             continue
-        known.add(id(value))
-        stack.extend(reversed([(f"{name}.{key}" if name else key, child) for key, child in _children(value)]))
-    return found
+        if not isinstance(value, Tensor):
+            known.add(id(value))
+            stack.extend(reversed([(f"{name}.{key}" if name else key, child) for key, child in _children(value)]))
+        yield name, value
 
 
 def _children(value: Any) -> Iterator[tuple[str, Any]]:

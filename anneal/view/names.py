@@ -1,0 +1,77 @@
+"""Names that a reader knows: the variables of the user's source lines.
+
+A node notes the line that built it; the statement on that line says which variable the result went to. Only what the statement computes last
+gets the name, and a line that cannot be read gives none.
+
+>>> import linecache
+>>> linecache.cache["demo.py"] = 0, None, ["y = (x +\\n", "     1)\\n", "model.best = y\\n"], "demo.py"
+>>> variable(("demo.py", 2)), variable(("demo.py", 3)), variable(("demo.py", 9))
+('y', 'best', None)
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from anneal.ir.graph import users
+from anneal.ir.ops import Ops
+from anneal.ir.uop import Origin, UOp
+
+_LEAVES = frozenset({Ops.CONST, Ops.PARAM, Ops.BUFFER, Ops.IOTA, Ops.VARIABLE, Ops.ASSIGN, Ops.SINK})
+
+
+def variable(origin: Origin) -> str | None:
+    """The variable or attribute that the statement on a line assigns; None where it assigns none, or several."""
+    return _assigned("".join(linecache.getlines(origin[0]))).get(origin[1])
+
+
+def source_line(origin: Origin) -> str:
+    """The text of the user's line; empty where the file cannot be read."""
+    return linecache.getline(*origin).strip()
+
+
+@lru_cache(64)
+def _assigned(source: str) -> dict[int, str]:
+    """The name assigned by the innermost statement on each line."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    found: dict[int, str] = {}
+    for statement in ast.walk(tree):  # outer statements come first, inner ones overwrite their lines
+        if isinstance(statement, ast.stmt):
+            name = _target(statement)
+            for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1):
+                found.pop(line, None)
+                if name is not None:
+                    found[line] = name
+    return found
+
+
+def _target(statement: ast.stmt) -> str | None:
+    match statement:
+        case ast.Assign(targets=[target]) | ast.AnnAssign(target=target) | ast.AugAssign(target=target):
+            return target.id if isinstance(target, ast.Name) else target.attr if isinstance(target, ast.Attribute) else None
+    return None
+
+
+def variables(nodes: Iterable[UOp], place: Callable[[UOp], object] = lambda _: None) -> dict[UOp, str]:
+    """For the last node that each statement of the forward program builds, the variable that it went to.
+
+    Nodes of one line that differ in `place`, such as the module that was called, are of different calls.
+    """
+    nodes = list(nodes)
+    readers = users(nodes)
+    named: dict[UOp, str] = {}
+    for node in nodes:
+        if node.phase != "forward" or node.origin is None or node.op in _LEAVES:
+            continue
+        key = node.origin, place(node)
+        if not any(r.phase == "forward" and (r.origin, place(r)) == key and r.op is not Ops.ASSIGN for r in readers[node]):
+            name = variable(node.origin)
+            if name is not None:
+                named[node] = name
+    return named

@@ -1,0 +1,210 @@
+"""A graph as a tree for the terminal: what is computed last stands at the left, its operands below it, indented.
+
+Lines are grouped by phase and by the user's modules, or by kernel. A node stands once; elsewhere its number refers to it. Leaves and short index
+arithmetic stand in the line of their reader (`anneal.view.fold`). What would be indented too far begins a tree of its own.
+
+>>> from anneal.ir.build import alu, const, param, reduce_axis, sink
+>>> from anneal.ir.dtype import dtypes
+>>> x = param(0, (2, 3), dtypes.float32)
+>>> total = reduce_axis(Ops.ADD, alu(Ops.MUL, x, const(2.0, dtypes.float32)), (1,))
+>>> print("\\n".join(lines(Nodes("tensor", ((sink(total),),), names={x: "x"}, title="demo"))))
+demo: tensor
+<BLANKLINE>
+— forward
+— %3 = sum(%2, axis=1)  reduce_axis  float32(2, 1)  → output 0
+— └ %2 = x*2.0          mul          float32(2, 3)
+<BLANKLINE>
+4 nodes (— 4 forward) of 4 ops, 2 of them shown; 1 input, 1 output
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+from typing import Final, NamedTuple
+
+from anneal.ir.ops import Ops
+from anneal.ir.shape import shape
+from anneal.ir.uop import UOp
+from anneal.view.expression import expression
+from anneal.view.fold import Folded
+from anneal.view.nodes import Nodes
+from anneal.view.phases import ORDER, PLAIN, Painter, kind_of, symbol
+
+DEPTH: Final = 16
+"""Levels of indentation; what is deeper begins a tree of its own."""
+WIDE: Final = 72
+"""Letters of a tree's column, where a line may need more."""
+_GLYPHS: Final = {False: ("├ ", "└ ", "│ ", "  "), True: ("|-", "`-", "| ", "  ")}
+_INPUTS: Final = frozenset({Ops.PARAM, Ops.BUFFER, Ops.VARIABLE})
+
+
+class Section(NamedTuple):
+    """Nodes that are shown together."""
+
+    phases: tuple[str, ...]
+    title: str
+    """What they have in common besides the phase: a module, a kernel."""
+    nodes: list[UOp]
+    """Those with a line of their own, operands first."""
+
+
+class Line(NamedTuple):
+    """A node in a tree."""
+
+    node: UOp
+    branches: tuple[bool, ...]
+    """For each level, whether the node there is the last of its parent's operands."""
+
+
+def lines(nodes: Nodes, painter: Painter = PLAIN, width: int | None = None) -> list[str]:
+    """The graph for a reader; lines longer than `width` are cut."""
+    folded = Folded(nodes)
+    parts = sections(folded)
+    trees = [list(_tree(folded, part)) for part in parts]
+    rows = [[_row(folded, line, plain=painter.plain) for line in tree] for tree in trees]
+    wide = [min(max((len(row[i]) for group in rows for row in group), default=0), WIDE) for i in range(3)]
+    made = [painter.bold(painter.text(": ".join(filter(None, (nodes.title, nodes.stage)))))]
+    for part, group, tree in zip(parts, rows, trees, strict=True):
+        made += ["", heading(part, painter)]
+        for row, line in zip(group, tree, strict=True):
+            made.append(_finish(row, line.node.phase, wide, painter, width))
+    return [*made, "", summary(folded, painter)]
+
+
+def heading(part: Section, painter: Painter = PLAIN) -> str:
+    """The line above a section."""
+    kind = kind_of(part.phases)
+    phases = painter.paint(painter.text(f"{symbol(kind, ascii_only=painter.plain)} {'+'.join(part.phases)}"), kind)
+    return f"{phases}  {painter.bold(painter.text(part.title))}".rstrip()
+
+
+def sections(folded: Folded) -> list[Section]:
+    """The lines of a graph by phase and module, in the order of the program; or by kernel."""
+    nodes = folded.nodes
+    if nodes.kernels:
+        return [_kernel(folded, i) for i in range(len(nodes.graphs))]
+    inside = _inside(nodes)
+    groups: dict[tuple[str, str], list[UOp]] = {}
+    for node in folded.own:
+        groups.setdefault((node.phase, _place(nodes, node, inside)), []).append(node)
+    first = {key: i for i, key in enumerate(groups)}
+    rank = {_BEFORE: 0, _AFTER: 2}
+
+    def position(key: tuple[str, str]) -> tuple[int, int, int]:
+        return ORDER.index(key[0]), rank.get(key[1], 1) if key[0] == "forward" else 0, first[key]
+
+    return [Section((phase,), title, groups[phase, title]) for phase, title in sorted(groups, key=position)]
+
+
+_BEFORE: Final = "before the model"
+_AFTER: Final = "after the model"
+
+
+def _inside(nodes: Nodes) -> set[UOp]:
+    """The nodes that are computed from what a module gives."""
+    found: set[UOp] = set()
+    for node in nodes.order:
+        if nodes.module(node) is not None or any(s in found for s in node.src):
+            found.add(node)
+    return found
+
+
+def _place(nodes: Nodes, node: UOp, inside: set[UOp]) -> str:
+    """The module that a node is shown under."""
+    module = nodes.module(node)
+    if module is not None:
+        kind = nodes.kinds.get(module, module)
+        return module if kind == module else f"{module}: {kind}"
+    if not inside:
+        return ""
+    return (_AFTER if node in inside else _BEFORE) if node.phase == "forward" else "outside the model"
+
+
+def _kernel(folded: Folded, number: int) -> Section:
+    """The lines of one kernel."""
+    raise NotImplementedError
+
+
+def _tree(folded: Folded, part: Section) -> Iterator[Line]:
+    """The nodes of a section, each below the first that reads it."""
+    here = set(part.nodes)
+    parts = {u: [p for p in folded.parts(u) if p in here] for u in part.nodes}
+    read = {p for below in parts.values() for p in below}
+    shown: set[UOp] = set()
+    waiting = [(u, ()) for u in reversed(part.nodes) if u not in read]
+    yield from _walk(waiting, parts, shown)
+
+
+def _walk(stack: list[tuple[UOp, tuple[bool, ...]]], parts: dict[UOp, list[UOp]], shown: set[UOp]) -> Iterator[Line]:
+    deep: list[UOp] = []
+    while stack or deep:
+        node, branches = stack.pop() if stack else (deep.pop(0), ())
+        if node in shown:
+            continue
+        shown.add(node)
+        yield Line(node, branches)
+        below = [p for p in parts[node] if p not in shown]
+        if len(branches) >= DEPTH:
+            deep += below
+            continue
+        for i, operand in reversed(list(enumerate(below))):
+            stack.append((operand, (*branches, i == len(below) - 1)))
+
+
+def _row(folded: Folded, line: Line, *, plain: bool) -> tuple[str, str, str, str]:
+    """The columns of a line: tree, op, type, and what else is known."""
+    nodes, node = folded.nodes, line.node
+    branch, last, through, nothing = _GLYPHS[plain]
+    tree = "".join(nothing if b else through for b in line.branches[:-1]) + ("" if not line.branches else last if line.branches[-1] else branch)
+    return f"{tree}%{nodes.numbers[node]} = {folded.text(node)}", node.op.name, typed(node), remarks(nodes, node, plain=plain)
+
+
+def typed(node: UOp) -> str:
+    """Dtype and shape of a node."""
+    dims = shape(node)
+    return node.dtype.name + (f"({', '.join(map(_dim, dims))})" if dims else "")
+
+
+def _dim(dim: object) -> str:
+    return expression(dim) if isinstance(dim, UOp) else str(dim)
+
+
+def remarks(nodes: Nodes, node: UOp, *, plain: bool = False) -> str:
+    """Name, output, the user's line and the gradient rule of a node, as far as there are any."""
+    arrow = "=>" if plain else "→"
+    said = [nodes.name(node) or ""]
+    if node in nodes.outputs:
+        said.append(f"{arrow} output {nodes.outputs[node]}")
+    if node.origin is not None:
+        said.append(f"{PurePath(node.origin[0]).name}:{node.origin[1]}")
+    if node.rule is not None:
+        said.append(f"by {node.rule}")
+    return "  ".join(filter(None, said))
+
+
+def _finish(row: Sequence[str], phase: str, wide: Sequence[int], painter: Painter, width: int | None) -> str:
+    """A line of text from its columns, painted."""
+    mark = symbol(phase, ascii_only=painter.plain)
+    left = f"{row[0]:<{wide[0]}}  {row[1]:<{wide[1]}}  {row[2]:<{wide[2]}}"
+    text = f"{left}  {row[3]}".rstrip()
+    if width is not None and len(text) + 2 > width:
+        text = text[: max(1, width - 3)] + ("..." if painter.plain else "…")[: max(0, width - 2)]
+    head, tail = text[: len(row[0])], text[len(row[0]) :]
+    return f"{painter.paint(painter.text(mark), phase)} {painter.text(head)}{painter.dim(painter.text(tail)) if tail else ''}"
+
+
+def summary(folded: Folded, painter: Painter = PLAIN) -> str:
+    """How large a graph is, in a line."""
+    nodes = folded.nodes
+    phases = Counter(u.phase for u in nodes.order)
+    told = ", ".join(painter.paint(painter.text(f"{symbol(p, ascii_only=painter.plain)} {phases[p]} {p}"), p) for p in ORDER if phases[p])
+    inputs = sum(u.op in _INPUTS for u in nodes.order)
+    ends = _count(len(nodes.kernels), "kernel") if nodes.kernels else _count(len(nodes.outputs), "output")
+    ops = _count(len({u.op for u in nodes.order}), "op")
+    return f"{_count(len(nodes.order), 'node')} ({told}) of {ops}, {len(folded.own)} of them shown; {_count(inputs, 'input')}, {ends}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
