@@ -128,7 +128,7 @@ STAGES: Final[tuple[Stage, ...]] = (
 )
 
 _plans: dict[tuple[bytes, Target], Plan] = {}
-_MOST: Final = 256
+MOST: Final = 256
 """Plans kept; the oldest goes first."""
 
 
@@ -152,10 +152,15 @@ def compile_graph(sink: UOp, target: Target) -> Plan:
             return found
         with _collector_off():
             plan = _run(sink, target, counted)
-    if len(_plans) >= _MOST:
+    if len(_plans) >= MOST:
         del _plans[next(iter(_plans))]
     _plans[key] = plan
     return plan
+
+
+def forget() -> None:
+    """Drop the plans that are kept: the next compilation of each program is one."""
+    _plans.clear()
 
 
 def _known_sizes(graph: Sequence[UOp]) -> None:
