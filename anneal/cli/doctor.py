@@ -1,7 +1,6 @@
-"""`anneal doctor`: what is installed, which devices there are, whether they compute what they should, and what to do where they do not.
+"""`anneal doctor`: what is installed, which devices there are, whether they compute what they should, how fast, and what to do where not.
 
-Each device runs a product of matrices and whole-number divisions; the expected values come from plain Python. The exit code is 3 when no
-GPU device works; the reference device may work still.
+The exit code is 3 when no GPU device works; the reference device may work still.
 
 >>> EXAMPLE
 'anneal doctor'
@@ -9,35 +8,28 @@ GPU device works; the reference device may work still.
 
 from __future__ import annotations
 
-import math
+import os
 import platform
 import sys
-import time
 from argparse import Namespace
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
+from anneal.cli import doctor_devices as devices
+from anneal.cli import doctor_system as around
 from anneal.cli import options as shared
+from anneal.cli.doctor_text import lines
 from anneal.cli.output import Style, emit
-from anneal.codegen.target import Target
-from anneal.errors import NoDeviceError
-from anneal.examples.program import trace
-from anneal.ir.dtype import Scalar
-from anneal.runtime.device import NAMES, Device, get_device
-from anneal.tensor import host
-from anneal.tensor.realize import Executable
-from anneal.tensor.tensor import Tensor
+from anneal.export.schema.doctor import VERSION, Doctor, Problem
+from anneal.export.schema.doctor import Device as Report
+from anneal.runtime import adapters, pipeline
+from anneal.runtime.device import NAMES
 
 EXAMPLE: Final = "anneal doctor"
-_ROWS, _INNER, _COLUMNS = 37, 24, 17
-_TOLERANCE: Final = 1e-4
 _NO_DEVICE: Final = 3
-_SOFTWARE: Final = ("llvmpipe", "lavapipe", "swiftshader", "warp", "basic render")
-_REMEDIES: Final = {
-    "Linux": "install the Vulkan driver of your GPU, or one in software: apt-get install mesa-vulkan-drivers libvulkan1",
-    "Darwin": "update macOS: every Mac that runs macOS 12 has a Metal adapter",
-    "Windows": "update the driver of your graphics card; it must offer Direct3D 12 or Vulkan",
-}
+_COLUMNS: Final = 80
+_NVIDIA: Final = Path("/proc/driver/nvidia/version")
+_RENDER: Final = Path("/dev/dri")
 
 
 def options(_: shared.Parser) -> None:
@@ -46,108 +38,111 @@ def options(_: shared.Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Examine and print; returns the exit code."""
-    devices = [_examine(name) for name in NAMES]
-    document = {
-        "anneal": _version("anneal-compiler"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "numpy": _version("numpy"),
-        "wgpu": _version("wgpu"),
-        "devices": devices,
-        "problems": _problems(devices),
-    }
-    if arguments.json:
-        emit(document)
-    else:
-        print("\n".join(_lines(document, Style(sys.stdout, plain=arguments.plain))))
-    return 0 if all(d["works"] for d in devices if d["name"] == "webgpu") else _NO_DEVICE
+    style = Style(sys.stdout, plain=arguments.plain)
+    document = examine(colour=style.colour)
+    emit(document) if arguments.json else print("\n".join(lines(document, style)))
+    return 0 if all(d["works"] for d in document["devices"] if d["name"] == "webgpu") else _NO_DEVICE
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def examine(*, colour: bool) -> Doctor:
+    """The whole report."""
+    listed, failure = devices.list_adapters()
+    chosen = devices.chosen_adapter()
+    examined = [devices.examine(name) for name in NAMES]
+    document = Doctor(
+        schema="anneal.doctor",
+        version=VERSION,
+        anneal=around.installed("anneal-compiler"),
+        python=platform.python_version(),
+        executable=sys.executable,
+        platform=platform.platform(),
+        system=around.system(),
+        packages=around.packages(),
+        adapters=[devices.show_adapter(a, chosen) for a in listed],
+        devices=[report for report, _ in examined],
+        browsers=around.browsers(),
+        site=around.site(),
+        plans_kept=pipeline.MOST,
+        caches=around.caches(),
+        terminal=around.terminal(colour=colour),
+        problems=[],
+    )
+    if failure and around.installed("wgpu"):
+        document["problems"].append(_problem(f"the adapters cannot be listed: {failure}", _driver(document["system"])))
+    for report, absent in examined:
+        document["problems"] += _of_device(report, document["system"], absent=absent)
+    document["problems"] += [*_of_adapters(document, listed, chosen), *_of_system(document)]
+    return document
 
 
-def _examine(name: str) -> dict[str, Any]:
-    """A device: what it is, what it offers, whether it computes."""
-    found: dict[str, Any] = {"name": name, "works": False, "description": None, "software": None, "target": None, "check": None, "problem": None}
-    try:
-        device = get_device(name)
-        found["description"], found["target"] = device.description, device.target.to_dict()
-        found["software"] = name == "reference" or any(word in device.description.lower() for word in _SOFTWARE)
-        found["check"] = check = _check(device)
-        found["works"] = check["error"] <= _TOLERANCE
-        if not found["works"]:
-            found["problem"] = f"it computes wrong numbers: off by {check['error']:.2g}"
-    except Exception as error:  # noqa: BLE001 - whatever is wrong, the report goes on
-        found["problem"] = " ".join(str(error).split()) or type(error).__name__
-        found["absent"] = isinstance(error, NoDeviceError | ImportError)
-    return found
+def _problem(problem: str, remedy: str, *, severe: bool = True) -> Problem:
+    return Problem(problem=problem, remedy=remedy, severe=severe)
 
 
-def _check(device: Device) -> dict[str, Any]:
-    """Run kernels; the largest difference from what plain Python computes."""
-    a = [[math.sin(i * _INNER + k) for k in range(_INNER)] for i in range(_ROWS)]
-    b = [[math.cos(k * _COLUMNS + j) for j in range(_COLUMNS)] for k in range(_INNER)]
-    whole = list(range(-50, 51))
-    tensors = [(Tensor(a) @ Tensor(b)).relu().sum(1), Tensor(whole) // 7, Tensor(whole) % 7]
-    product = [sum(max(0.0, sum(row[k] * b[k][j] for k in range(_INNER))) for j in range(_COLUMNS)) for row in a]
-    expected: list[list[Scalar]] = [[*product], [n // 7 for n in whole], [n % 7 for n in whole]]
-    start = time.perf_counter()
-    ready = Executable(trace(tensors)[0], device)
-    ready.run()
-    values = [host.decode(ready.read(i), t.dtype, t.numel()) for i, t in enumerate(tensors)]
-    error = max(_distance(x, y) for got, want in zip(values, expected, strict=True) for x, y in zip(got, want, strict=True))
-    return {"kernels": len(ready.plan.kernels), "error": error, "ms": (time.perf_counter() - start) * 1e3}
-
-
-def _distance(x: Scalar, y: Scalar) -> float:
-    return math.inf if math.isnan(x) else abs(x - y)
-
-
-def _problems(devices: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What is wrong, each with what to do about it on this system."""
+def _of_device(report: Report, system: str, *, absent: bool) -> list[Problem]:
     found = []
-    for device in devices:
-        if device["problem"]:
-            found.append({"problem": f"{device['name']}: {device['problem']}", "remedy": _remedy(device)})
-        elif device["name"] == "webgpu" and device["software"]:
-            found.append(
-                {
-                    "problem": f"webgpu: {device['description']} computes on the processor, not on a graphics card",
-                    "remedy": "fine for learning and tests; where there is a graphics card, install its driver",
-                }
-            )
+    if report["problem"]:
+        if report["name"] == "reference":
+            remedy = around.pip("numpy") if absent else "reinstall NumPy, and please report this with the output of anneal doctor --json"
+        elif around.installed("wgpu") is None:
+            remedy = around.pip("wgpu")
+        elif absent:
+            remedy = _driver(system)
+        else:
+            remedy = "update the driver; until then use --device reference, and please report this with the output of anneal doctor --json"
+        found.append(_problem(f"{report['name']}: {report['problem']}", remedy))
+    for limit in report["limits"]:
+        if limit["have"] < limit["need"]:
+            what = f"{report['name']}: {limit['name']} is {limit['have']:,}, and plans for every device use {limit['need']:,}"
+            found.append(_problem(what, "update the driver; programs compiled on this system fit it, plans from elsewhere may not", severe=False))
     return found
 
 
-def _remedy(device: dict[str, Any]) -> str:
-    if device["name"] == "reference":
-        return "install NumPy: pip install numpy"
-    if _version("wgpu") is None:
-        return "install the GPU library: pip install wgpu"
-    if device.get("absent"):
-        return _REMEDIES.get(platform.system(), "this system needs a Vulkan, Metal or Direct3D 12 driver")
-    return "update the driver; until then use --device reference, and please report this with the output of anneal doctor --json"
+def _driver(system: str) -> str:
+    """How to come by an adapter on this system."""
+    if system == "macos":
+        return "update macOS: every Mac that runs macOS 12 has a Metal adapter"
+    if system == "windows":
+        return "update the driver of your graphics card; it must offer Direct3D 12 or Vulkan"
+    return f"install the driver of your graphics card; or one in software: {around.command(system, 'vulkan')}"
 
 
-def _lines(document: dict[str, Any], style: Style) -> list[str]:
-    """The document for a reader."""
-    made = [f"{style.dim(f'{name:<9}')} {document[name] or 'not installed'}" for name in ("anneal", "python", "platform", "numpy", "wgpu")]
-    portable = Target.portable().to_dict()
-    for device in document["devices"]:
-        made += ["", f"{style.bold(device['name'])}  {'works' if device['works'] else 'does not work'}"]
-        if device["description"]:
-            made.append(f"  {device['description']}")
-        if device["check"]:
-            made.append(f"  {device['check']['kernels']} kernels run and checked in {device['check']['ms']:.0f} ms, error {device['check']['error']:.1e}")
-        for name, value in (device["target"] or {}).items():
-            if isinstance(value, bool):
-                made.append(f"  {name:<16} {'yes' if value else 'no':>15}")
-            else:
-                made.append(f"  {name:<16} {value:>15,}  " + style.dim(f"(every device has {portable[name]:,})"))
-    for problem in document["problems"]:
-        made += ["", f"problem: {problem['problem']}", f"remedy:  {problem['remedy']}"]
-    return made
+def _of_adapters(document: Doctor, listed: list[adapters.Adapter], chosen: adapters.Adapter | None) -> list[Problem]:
+    """What keeps a program from the best adapter that there may be."""
+    if chosen is None:
+        return []
+    faster = next((a for a in listed if a.kind == "DiscreteGPU"), None)
+    if faster and chosen.kind != "DiscreteGPU":
+        return [_problem(f"webgpu: programs run on {chosen.name}, and there is {faster.name}", f"set WGPUPY_WGPU_ADAPTER_NAME={faster.name!r}", severe=False)]
+    if not chosen.software:
+        return []
+    return [_problem(f"webgpu: {chosen.words} computes on the processor, not on a graphics card", _to_the_card(document["system"]), severe=False)]
+
+
+def _to_the_card(system: str) -> str:
+    """What to do where a graphics card may be there, and is not seen."""
+    if _NVIDIA.is_file():
+        loader = around.command(system, "vulkan")
+        return f"there is an NVIDIA card: install its Vulkan driver and the loader ({loader}); in a container set NVIDIA_DRIVER_CAPABILITIES=all"
+    closed = [str(p) for p in sorted(_RENDER.glob("renderD*")) if not os.access(p, os.R_OK | os.W_OK)]
+    if closed:
+        return f"there is a graphics card that this user may not use ({', '.join(closed)}): sudo usermod -aG render,video $USER, and log in again"
+    return "fine for learning and tests; where there is a graphics card, install its driver"
+
+
+def _of_system(document: Doctor) -> list[Problem]:
+    """What is missing beside devices."""
+    system, found = document["system"], []
+    for package in document["packages"]:
+        name, version = package["name"], package["version"]
+        if version is None and name not in ("wgpu", "numpy", "torch"):  # of the first two their devices speak; nobody needs the third
+            remedy = around.command(system, name) if name == "graphviz" else around.pip(name)
+            found.append(_problem(f"{name} is not installed: {package['purpose']}", remedy, severe=package["needed"]))
+    if not document["browsers"]:
+        found.append(_problem("no browser was found: the visualizer needs one with WebGPU", around.command(system, "browser"), severe=False))
+    terminal = document["terminal"]
+    if "utf" not in terminal["encoding"].lower():
+        found.append(_problem(f"the output's encoding is {terminal['encoding']}: symbols become ?", "set PYTHONUTF8=1, or use --plain", severe=False))
+    if terminal["tty"] and terminal["columns"] < _COLUMNS:
+        found.append(_problem(f"the terminal has {terminal['columns']} columns: tables are made for 80", "make it wider", severe=False))
+    return found

@@ -33,11 +33,8 @@ LIMITS: Final = (
     "max-compute-workgroups-per-dimension",
 )
 """The limits that are raised to what the adapter has."""
-FEATURES: Final[Mapping[str, str]] = {
-    "shader-f16": "tensors of dtype float16",
-    "timestamp-query": "the time of each kernel by the GPU's own clock",
-}
-"""The features that are used where the adapter offers them, and what for."""
+FEATURES: Final = ("shader-f16", "timestamp-query")
+"""The features that are used where the adapter offers them: float16, and the time of each kernel by the GPU's own clock."""
 
 
 @dataclass(frozen=True, slots=True)
