@@ -1,7 +1,8 @@
 """`anneal train`: one plan for forward, backward and update, run with each batch.
 
-Progress goes to stderr, the result to stdout. Ctrl-C ends the training after the step it is at: the checkpoint is written if one was asked
-for, the result so far is printed and says `interrupted`, and the exit code is 0, for that is what was asked; a second Ctrl-C stops at once.
+In a terminal a dashboard shows the progress; elsewhere, and with `--plain` or `--json`, lines on stderr do. The result goes to stdout.
+Ctrl-C ends the training after the step it is at: the checkpoint is written if one was asked for, the result so far is printed and says
+`interrupted`, and the exit code is 0, for that is what was asked; a second Ctrl-C stops at once.
 
 >>> EXAMPLE
 'anneal train mlp --steps 300 --save mlp.safetensors'
@@ -13,6 +14,7 @@ import sys
 from argparse import Namespace
 from typing import Final
 
+from anneal.cli import dashboard
 from anneal.cli import options as shared
 from anneal.cli.model import load, user_code
 from anneal.cli.output import Style, emit, note
@@ -58,7 +60,8 @@ def run(arguments: Namespace) -> int:
     monitor = Monitor(facts(trainer, progress.optimizer), example.steps if arguments.steps is None else arguments.steps)
     if arguments.log is not None:
         monitor.observers.append(log.Log(arguments.log, monitor.facts, monitor.steps, note))
-    _lines(trainer, monitor)
+    watch = _lines if arguments.json or arguments.plain or not dashboard.fits() else dashboard.run
+    watch(trainer, monitor)
     failure = _save(arguments.save, trainer, progress)
     result = _result(monitor, saved=None if failure else arguments.save, log=arguments.log)
     emit(result) if arguments.json else print(_report(result, Style(sys.stdout, plain=arguments.plain), program.held))

@@ -1,0 +1,105 @@
+"""The live dashboard of `anneal train`: where it fits, and the training under it.
+
+The training runs in a thread of its own, which alone uses the device; the app in the main thread reads the monitor and asks it to pause
+or stop. However it ends, the terminal is as it was before, and what was printed meanwhile is printed then.
+
+>>> fits({"TERM": "dumb"})
+False
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from anneal.errors import AnnealError
+from anneal.examples.monitor import Monitor
+from anneal.examples.trainer import Trainer, follow
+
+if TYPE_CHECKING:
+    from anneal.cli.dashboard_app import Dashboard
+
+
+def fits(environment: Mapping[str, str] = os.environ) -> bool:
+    """True when keys can be read and a whole screen be drawn: all streams are one terminal's, and this process is the one in front of it."""
+    streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+    if environment.get("TERM") in (None, "", "dumb") or not all(s is not None and not s.closed and s.isatty() for s in streams):
+        return False
+    assert sys.__stdin__ is not None
+    return not hasattr(os, "tcgetpgrp") or os.tcgetpgrp(sys.__stdin__.fileno()) == os.getpgrp()
+
+
+def run(trainer: Trainer, monitor: Monitor) -> None:
+    """Train under the dashboard; returns when the training is over, and raises what it raised.
+
+    A second Ctrl-C raises KeyboardInterrupt without waiting for the step. SIGTERM ends the process as always, after the terminal is restored.
+    """
+    from anneal.cli.dashboard_app import Dashboard
+
+    training = Training(lambda: follow(trainer, monitor))
+    app = Dashboard(monitor, training)
+    with _signals(app):
+        app.run(mouse=False)
+    for event in app.printed:
+        (sys.stderr if event.stderr else sys.stdout).write(event.text)
+    if app.terminated:
+        signal.raise_signal(signal.SIGTERM)
+    if app.pressed > 1:
+        raise KeyboardInterrupt
+    monitor.stop()
+    training.finish()
+
+
+class Training:
+    """A call in a thread of its own, that can be waited for; what it raises is raised again where it is waited for."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def over(self) -> bool:
+        """True when the call has returned or raised."""
+        return not self._thread.is_alive()
+
+    def finish(self) -> None:
+        """Wait until it is over; raises what it raised."""
+        if self._thread.ident is None:
+            raise AnnealError("the dashboard could not begin: train with --plain, which prints lines")
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._call()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            self._error = error
+
+
+@contextmanager
+def _signals(app: Dashboard) -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM only tell the app, which ends in its own time."""
+
+    def _interrupt(_: int, __: FrameType | None) -> None:
+        app.interrupt()
+
+    def _terminate(_: int, __: FrameType | None) -> None:
+        app.terminated = True
+
+    before = {number: signal.signal(number, handler) for number, handler in ((signal.SIGINT, _interrupt), (signal.SIGTERM, _terminate))}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

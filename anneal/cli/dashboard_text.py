@@ -1,0 +1,155 @@
+"""What the dashboard says: a monitor's state as a heading, a bar, a table and curves, for a width in columns.
+
+Nothing here knows of the app, so a test or another display can print the same.
+
+>>> bar(0.5, 8)
+'━━━━────'
+>>> clock(75.2)
+'1:15'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import plotext  # type: ignore[import-untyped] # it has no annotations
+from rich.columns import Columns
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from anneal.examples.monitor import Monitor
+from anneal.view.phases import COLOURS, kind_of, symbol
+
+T = TypeVar("T")
+Points = Sequence[tuple[int, float]]
+POINTS: Final = 1000
+"""Points of a curve, at most: of more steps, evenly spaced ones are drawn."""
+_LEAST_WIDTH, _LEAST_HEIGHT = 20, 5
+_CURVE: Final = "[⠁-⣿]+"
+_ORDER: Final = tuple(COLOURS)
+_KILO: Final = 1024
+_HOUR, _MINUTE = 3600, 60
+
+
+def bar(fraction: float, width: int) -> str:
+    """A line of `width` columns, heavy as far as the fraction goes."""
+    full = round(min(max(fraction, 0.0), 1.0) * width)
+    return "━" * full + "─" * (width - full)
+
+
+def clock(seconds: float) -> str:
+    """A time in minutes and seconds, with hours where there are some."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // _HOUR, whole % _HOUR // _MINUTE, whole % _MINUTE
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: float) -> str:
+    """Bytes for a reader.
+
+    >>> size(512), size(1536)
+    ('512 B', '1.5 KiB')
+    """
+    if count < _KILO:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB"):
+        count /= _KILO
+        if count < _KILO:
+            return f"{count:.1f} {unit}"
+    return f"{count / _KILO:.1f} GiB"
+
+
+def heading(monitor: Monitor, state: str) -> str:
+    """How far it is, the most important first: what does not fit is cut off at the right."""
+    left = monitor.seconds_left
+    time = f"{clock(monitor.elapsed)} so far" if left is None or state in ("done", "stopped", "failed") else f"{clock(left)} left"
+    return f"step {monitor.done}/{monitor.steps}  {state}  {monitor.fraction:.0%}  {time}  {monitor.facts.model} on {monitor.facts.device}"
+
+
+def thinned(points: Sequence[T]) -> Sequence[T]:
+    """Evenly spaced points, about `POINTS` at most, the first and the last among them.
+
+    >>> thinned(range(3000))[:2], thinned(range(3000))[-1]
+    ([0, 3], 2999)
+    """
+    stride = -(-len(points) // POINTS) or 1
+    found = points[::stride]
+    return found if not (len(points) - 1) % stride else [*found, points[-1]]
+
+
+def curve(points: Points, width: int, height: int, colour: str) -> Text:
+    """Values over steps, in braille with axes; nothing where there is no room for it or less than two points."""
+    if width < _LEAST_WIDTH or height < _LEAST_HEIGHT or len(points) < 2:
+        return Text("")
+    steps, values = [step for step, _ in points], [value for _, value in points]
+    plotext.clear_figure()
+    plotext.limit_size(False, False)
+    plotext.plot_size(width, height)
+    plotext.theme("clear")
+    plotext.xaxes(True, False)
+    plotext.yaxes(True, False)
+    marks = list(dict.fromkeys((steps[0], (steps[0] + steps[-1]) // 2, steps[-1])))
+    plotext.xticks(marks, [str(step) for step in marks])
+    levels = list(dict.fromkeys((min(values), (min(values) + max(values)) / 2, max(values))))
+    plotext.yticks(levels, [f"{level:.3g}" for level in levels])
+    plotext.plot(steps, values, marker="braille")
+    text = Text(plotext.uncolorize(plotext.build()).rstrip("\n"), style="dim", no_wrap=True)
+    text.highlight_regex(_CURVE, f"not dim {colour}")
+    return text
+
+
+def brief(monitor: Monitor) -> Table:
+    """The least, for a terminal of few rows: the last loss and score, and the time of a step."""
+    last = monitor.records[-1] if monitor.records else None
+    loss = "" if last is None else f"{last.loss:.4f}"
+    accuracy = "" if monitor.accuracy is None else f"{monitor.accuracy:.4f}"
+    return _table({"loss": loss, "accuracy": accuracy, "step": _speed(monitor)})
+
+
+def facts(monitor: Monitor) -> Table:
+    """What is trained, and how fast."""
+    known = monitor.facts
+    alone = {p: n for p, n in known.phases.items() if "+" not in p}
+    fused = {p: n for p, n in known.phases.items() if "+" in p}
+    return _table(
+        {
+            "step": _speed(monitor),
+            "program": f"{known.uops} UOps in {known.kernels} kernels, compiled in {known.compile_seconds * 1e3:.0f} ms",
+            "kernels": _phases(alone),
+            "fused": _phases(fused) if fused else "none: each kernel is of one phase",
+            "memory": f"{size(known.bytes)} in buffers, {known.parameters:,} parameters",
+            "data": f"{known.rows:,} rows to learn from, {known.held:,} held out; batch {known.batch}, {known.optimizer}, seed {known.seed}",
+            "device": f"{known.device}: {known.backend}",
+        }
+    )
+
+
+def _table(rows: dict[str, RenderableType]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def _speed(monitor: Monitor) -> str:
+    whole, host, device = monitor.step_seconds, monitor.median("host_seconds"), monitor.median("device_seconds")
+    if whole is None or host is None:
+        return "waiting for the first one"
+    name = "NumPy" if monitor.facts.device == "reference" else "GPU"
+    split = f"host {host * 1e3:.2f}" + (f", {name} {device * 1e3:.2f}" if device is not None else "")
+    return f"{whole * 1e3:.2f} ms ({split}), {monitor.samples_per_second or 0:,.0f} samples/s"
+
+
+def _phases(phases: dict[str, int]) -> Columns:
+    """How many kernels compute which phases, with their colours and symbols, in the order of training."""
+    found = sorted((p.split("+") for p in phases), key=lambda parts: (len(parts), [_ORDER.index(p) for p in parts]))
+    return Columns([_kernels(phases["+".join(parts)], parts) for parts in found], padding=(0, 2))
+
+
+def _kernels(count: int, parts: list[str]) -> Text:
+    kind = kind_of(tuple(parts))
+    return Text(f"{count} {symbol(kind)} {'+'.join(parts)}", style=COLOURS[kind])
