@@ -23,6 +23,7 @@ from anneal.runtime.device import VARIABLE
 
 VERBS: Final = {
     "train": "train a model and say how well it does on held-out data",
+    "plot": "draw the curves of trainings",
     "run": "compute a model's outputs",
     "graph": "show the graph of a model's program",
     "kernels": "show the kernels that a program becomes, and why",

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from anneal.errors import UsageError
 
-VALUED: Final = frozenset({"--batch", "--device", "--load", "--log", "--lr", "--optimizer", "--resume", "--save", "--seed", "--steps"})
+VALUED: Final = frozenset({"--batch", "--device", "--load", "--log", "--lr", "--optimizer", "--output", "--resume", "--save", "--seed", "--steps"})
 """Every option that takes a value, so that a verb can be told from a value before it is known which verb it is."""
 DEVICES: Final = ("webgpu", "reference")
 _SEEDS: Final = 1 << 63
