@@ -190,7 +190,7 @@ def _random_keys(buffers: tuple[Buffer, ...], seed: int) -> list[tuple[int, Buff
 def facts(trainer: Trainer, optimizer: str) -> Facts:
     """What a trainer trains, where and how, before its first step."""
     program, plan = trainer.program, trainer.plan
-    combined = Counter("+".join(p for p in ORDER if p in k.phases) for k in plan.kernels)
+    combined = Counter(tuple(at for at, phase in enumerate(ORDER) if phase in kernel.phases) for kernel in plan.kernels)
     return Facts(
         program.example.name,
         trainer.device.name,
@@ -204,7 +204,7 @@ def facts(trainer: Trainer, optimizer: str) -> Facts:
         start=trainer.done,
         uops=plan.stats["uops"],
         kernels=len(plan.kernels),
-        phases=dict(sorted(combined.items())),
+        phases={"+".join(ORDER[at] for at in phases): count for phases, count in sorted(combined.items())},
         bytes=plan.stats["peak_bytes"],
         fingerprint=plan.fingerprint,
         compile_seconds=trainer.compile_seconds,
