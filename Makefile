@@ -36,7 +36,7 @@ unit: $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrin
 	$(BIN)/pytest -n $(JOBS)
 
 docs: $(VENV)/.tests ## build the documentation into site/, warnings as errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## forget the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis site

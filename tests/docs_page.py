@@ -5,8 +5,7 @@ Python blocks are the lines of one program, the file `program.py`. Shell blocks 
 
     ```python title="mine.py"
 
-A block marked `output` holds what the block before it prints. Its other marks say what may differ: `times` where it shows measured
-numbers.
+A block with the title `output` holds what the block before it prints; with the title `output, times vary` measured numbers may differ.
 
     python tests/docs_page.py PAGE FOLDER    runs the page, prints what its blocks print as JSON
 """
@@ -30,11 +29,12 @@ ROOT: Final = Path(__file__).parent.parent
 NOT_RUN: Final[Mapping[str, str]] = {
     "make train": "sets up a virtual environment with packages from a registry",
     "make test": "runs this very test",
-    "make docs": "is run by make test",
+    "make docs": "is a part of make test",
     "pip install .": "changes the environment that the tests run in",
 }
 """Commands that are shown and not run, each with the reason."""
 _FENCE: Final = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_OUTPUT, _TIMES = "output", "output, times vary"
 _TITLE: Final = re.compile(r'title="([^"]*)"')
 _MEASURED: Final = re.compile(r"\d[\d.,]*(?= ?(ms|µs|us|ns|s|GB/s|MB/s|GFLOP/s|TFLOP/s|MFLOP/s|%|×|samples/s)(?!\w))")
 
@@ -53,12 +53,9 @@ class Block:
     @property
     def kind(self) -> str:
         """What to do with it: python, sh, file, output, or "" for nothing."""
-        language, *marks = self.info.split() or [""]
-        if "output" in marks:
-            return "output"
         if self.title:
-            return "file"
-        return {"python": "python", "sh": "sh"}.get(language, "")
+            return "output" if self.title in (_OUTPUT, _TIMES) else "file"
+        return self.info if self.info in ("python", "sh") else ""
 
     @property
     def title(self) -> str:
@@ -68,7 +65,7 @@ class Block:
 
     def says(self, printed: str) -> bool:
         """True where it holds what was printed, but for measured numbers where it is marked so."""
-        if "times" not in self.info.split():
+        if self.title != _TIMES:
             return self.body.strip("\n") == printed
         return _unmeasured(self.body) == _unmeasured(printed)
 

@@ -84,7 +84,7 @@ def test_the_readme_is_not_empty_of_what_is_tested() -> None:
 
 
 def test_a_block_says_what_it_shows_but_for_measured_numbers() -> None:
-    plain, timed = (Block(info, "3 kernels  0.12 ms\n", 0, 0) for info in ("text output", "text output times"))
+    plain, timed = (Block(f'text title="{title}"', "3 kernels  0.12 ms\n", 0, 0) for title in ("output", "output, times vary"))
     assert plain.says("3 kernels  0.12 ms")
     assert not plain.says("3 kernels  0.13 ms")
     assert timed.says("3 kernels 15.3 ms")
