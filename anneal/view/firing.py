@@ -108,6 +108,7 @@ def _clutter(rule: Statement, found: Firing, bound: dict[str, UOp]) -> tuple[boo
     odd = sum(u.op is Ops.CONST and not isinstance(u.arg, bool) and not abs(u.arg) < _LARGE for u in nodes)
     odd += sum(u.op is Ops.RANGE or u.dtype in _ODD for u in nodes)
     odd += sum(n == 1 for u in found.names for n in shape(u)) + sum(not shape(u) for u in found.names) * (rule.group in _OF_TENSORS)
+    odd += len(bound) - len(set(bound.values()))
     odd += sum(u.op is Ops.CONST and abs(u.arg) <= 1 and not isinstance(u.arg, bool) for u in bound.values())
     return first is None or table.names[first[0]] != rule.name, unripe, odd, len(expression(found.before, found.names))
 
