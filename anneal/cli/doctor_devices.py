@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
 from typing import Final
 
 from anneal.codegen.target import Target
 from anneal.errors import NoDeviceError
 from anneal.examples.program import trace
-from anneal.export.schema.doctor import Adapter, Check, Feature, Limit, Peaks
+from anneal.export import measured
+from anneal.export.schema.doctor import Adapter, Check, Feature, Limit
 from anneal.export.schema.doctor import Device as Report
 from anneal.ir.dtype import Scalar
 from anneal.runtime import adapters, measure
@@ -77,8 +77,7 @@ def examine(name: str) -> tuple[Report, bool]:
         if not float(check["error"]) <= _TOLERANCE:
             report["problem"] = f"it computes wrong numbers: off by {check['error']:.2g}"
             return report, False
-        found = measure.peaks(device)
-        report["peaks"] = Peaks(copy_bytes_per_second=found.copy_bytes_per_second, flops_per_second=found.flops_per_second, **asdict(found))
+        report["peaks"] = measured.peaks(measure.peaks(device))
         report["works"] = True
     except Exception as error:  # noqa: BLE001 - whatever is wrong, the report goes on
         report["problem"] = _words(error)

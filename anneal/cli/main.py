@@ -28,6 +28,7 @@ VERBS: Final = {
     "graph": "show the graph of a model's program",
     "kernels": "show the kernels that a program becomes, and why",
     "doctor": "check this system and its devices",
+    "bench": "measure compiling and running, against this device's peaks",
 }
 """The verbs, each a module of this package with `options(parser)`, `run(arguments)` and `EXAMPLE`."""
 DONE, FAILED, WRONG, NO_DEVICE = 0, 1, 2, 3

@@ -15,7 +15,7 @@ import statistics
 import struct
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -110,24 +110,6 @@ def sample(run: Callable[[], float], seconds: float = _SECONDS, least: int = _RU
     while len(samples) < least or (time.perf_counter() < end and len(samples) < most):
         samples.append(run())
     return samples
-
-
-def profile(
-    device: Device, plan: Plan, storages: Sequence[Storage], symbols: Mapping[str, int] | None = None, *, seconds: float = _SECONDS
-) -> tuple[list[Spread], Spread]:
-    """Seconds of each kernel of a plan, and of all of them in one run, over several runs; the first run, which may compile, does not count.
-
-    Every run writes what the plan writes: give a plan that assigns its inputs storages that may change.
-    """
-    device.profile(plan, storages, symbols)
-    runs: list[list[float]] = []
-
-    def once() -> float:
-        runs.append(device.profile(plan, storages, symbols))
-        return sum(runs[-1])
-
-    whole = Spread.of(sample(once, seconds))
-    return [Spread.of(times) for times in zip(*runs, strict=True)], whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypedDict
 
-from anneal.export.schema.spread import Spread
+from anneal.export.schema.spread import Peaks
 
 VERSION: Final = 1
 
@@ -58,15 +58,6 @@ class Check(TypedDict):
     error: float | str
     """The largest difference; as text where it is no number."""
     ms: float
-
-
-class Peaks(TypedDict):
-    """The most that a device was seen to do."""
-
-    copy_bytes_per_second: float
-    flops_per_second: float
-    copy: Spread
-    multiply_add: Spread
 
 
 class Device(TypedDict):

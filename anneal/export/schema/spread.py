@@ -1,4 +1,4 @@
-"""A measured quantity in a document: never a number alone."""
+"""Measured quantities in documents: never a number alone."""
 
 from __future__ import annotations
 
@@ -16,3 +16,14 @@ class Spread(TypedDict):
     least: float
     most: float
     count: int
+
+
+class Peaks(TypedDict):
+    """The most that a device was seen to do."""
+
+    copy_bytes_per_second: float
+    """Bytes read and written."""
+    flops_per_second: float
+    """Multiplications and additions of float32."""
+    copy: Spread
+    multiply_add: Spread

@@ -1,0 +1,109 @@
+"""`anneal bench`: what it takes to compile and to run, against this device's own peaks and, where it is installed, against PyTorch.
+
+All of it is measured in one run; each number comes with the middle half of its samples.
+
+>>> EXAMPLE
+'anneal bench matmul softmax --quick'
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from argparse import Namespace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from anneal.cli import bench_measure, bench_text, charts
+from anneal.cli import options as shared
+from anneal.cli.bench_cases import Case, names, select
+from anneal.cli.bench_peer import Peer
+from anneal.cli.output import Style, emit, note
+from anneal.errors import AnnealError, UsageError
+from anneal.export import measured
+from anneal.export.schema.bench import VERSION, Bench
+from anneal.formats import atomic
+from anneal.runtime import measure
+from anneal.runtime.device import Device, get_device
+
+EXAMPLE: Final = "anneal bench matmul softmax --quick"
+_SECONDS: Final = {False: 3.0, True: 0.4}
+"""For each benchmark, by whether it is to be quick."""
+
+
+def options(parser: shared.Parser) -> None:
+    """Add what the verb takes."""
+    words = [name for name in names() if not name[-1].isdigit()]
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"what to measure, by name or by a word of it: {', '.join(words)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="fewer samples")
+    shared.add_device(parser, "what to measure (default: webgpu where there is an adapter, else reference)")
+    parser.add_argument("--output", metavar="FILE", help="draw a picture too, as PNG or SVG by the file's ending")
+
+
+def run(arguments: Namespace) -> int:
+    """Measure and print; returns the exit code."""
+    cases, output = select(arguments.names), arguments.output
+    if output is not None:
+        _check(output)
+    device = get_device(arguments.device)
+    document = measure_all(cases, device, quick=arguments.quick)
+    if output is not None:
+        from anneal.cli import bench_picture
+
+        _write(output, bench_picture.draw(document, _kind(output)))
+        document["output"] = output
+    if arguments.json:
+        emit(document)
+    else:
+        print("\n".join(bench_text.lines(document, Style(sys.stdout, plain=arguments.plain), shutil.get_terminal_size().columns)))
+    return 0
+
+
+def measure_all(cases: list[Case], device: Device, *, quick: bool) -> Bench:
+    """All measurements; says on stderr which one runs."""
+    note(f"{device.name}: {device.description}")
+    found = measure.peaks(device)
+    compared = any(case.kind != "compile" for case in cases)
+    peer = Peer.find() if compared else None
+    document = Bench(
+        schema="anneal.bench",
+        version=VERSION,
+        device=device.name,
+        backend=device.description,
+        quick=quick,
+        torch=peer.version if peer else None,
+        torch_threads=peer.threads if peer else None,
+        peaks=measured.peaks(found),
+        compilations=[],
+        timings=[],
+        output=None,
+    )
+    for number, case in enumerate(cases, 1):
+        note(f"{number:>{len(str(len(cases)))}}/{len(cases)}  {case.name}: {case.doc}")
+        if case.kind == "compile":
+            document["compilations"].append(bench_measure.compilation(case, device, _SECONDS[quick]))
+        else:
+            document["timings"].append(bench_measure.timing(case, device, found, peer, _SECONDS[quick]))
+    return document
+
+
+def _kind(output: str) -> str:
+    return Path(output).suffix.removeprefix(".").lower()
+
+
+def _check(output: str) -> None:
+    """Raise for a picture that could not be written, before anything is measured."""
+    if _kind(output) not in charts.PICTURES:
+        raise UsageError(f"cannot write {output}: name a file that ends in .{' or .'.join(charts.PICTURES)}")
+    if not Path(output).absolute().parent.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {Path(output).absolute().parent}")
+    if find_spec("matplotlib") is None:
+        raise AnnealError("pictures need matplotlib: pip install 'anneal-compiler[plot]'; without --output the bars are drawn here")
+
+
+def _write(output: str, data: bytes) -> None:
+    try:
+        atomic.write(output, data)
+    except OSError as error:
+        raise AnnealError(f"cannot write {output}: {error.strerror or error}") from error

@@ -1,0 +1,137 @@
+"""The measuring of `anneal bench`: compilations stage by stage, and computations in turns with PyTorch's.
+
+A time is the host's, from the first call to when the device is done, over as many calls in a row as its clock can tell. The two sides take
+turns, so what slows the machine for a while slows both, and the ratio of each turn is a sample of its own.
+
+>>> from anneal.cli.bench_cases import select
+>>> from anneal.runtime.device import get_device
+>>> compilation(select(["compile-mlp"])[0], get_device("reference"), seconds=0)["stages"].keys() >= {"graph", "simplified", "wgsl"}
+True
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from anneal.cli.bench_cases import Case
+from anneal.cli.bench_peer import Peer
+from anneal.examples import EXAMPLES
+from anneal.examples.program import Program, trace
+from anneal.examples.trainer import WINDOW, Trainer
+from anneal.export import measured
+from anneal.export.schema.bench import Compilation, Timing
+from anneal.export.schema.bench import Peer as PeerTimes
+from anneal.runtime import pipeline
+from anneal.runtime.device import Device
+from anneal.runtime.measure import Peaks, Spread, sample
+from anneal.tensor.realize import Executable, compile_program
+from anneal.tensor.tensor import Tensor
+
+_LEAST: Final = 3
+"""Samples at the least."""
+_ENOUGH: Final = 0.02
+"""Seconds of one sample: many calls of what is quick."""
+_MOST: Final = 1000
+"""Calls of one sample."""
+
+Clock = Callable[[], float]
+"""Seconds of a call, measured when it is called."""
+
+
+def compilation(case: Case, device: Device, seconds: float) -> Compilation:
+    """Compile an example's step again and again, each time from nothing but loaded data and imported modules."""
+    stages: dict[str, list[float]] = {}
+    stats: dict[str, Any] = {}
+
+    def once() -> float:
+        program = Program(EXAMPLES[case.model])
+        pipeline.forget()
+        gc.collect()
+        start = time.perf_counter()
+        traced, _ = trace(program.outputs("step"), program.names())
+        graph = time.perf_counter() - start
+        stats.update(compile_program(traced, device.target).stats)
+        whole = time.perf_counter() - start
+        for stage, spent in {"graph": graph, **{name: ms / 1e3 for name, ms in stats["ms"].items()}}.items():
+            stages.setdefault(stage, []).append(spent)
+        return whole
+
+    once()
+    stages.clear()
+    total = Spread.of(sample(once, seconds, _LEAST))
+    return Compilation(
+        name=case.name,
+        doc=case.doc,
+        uops=stats["uops"],
+        rewrites=stats["rewrites"],
+        kernels=stats["kernels"],
+        stages={stage: measured.spread(Spread.of(times)) for stage, times in stages.items()},
+        total=measured.spread(total),
+    )
+
+
+def timing(case: Case, device: Device, peaks: Peaks, peer: Peer | None, seconds: float) -> Timing:
+    """Run a computation or a training step for about so many seconds, in turns with PyTorch's."""
+    ours, kernels, nbytes, flops = _step(case, device) if case.kind == "step" else _kernel(case, device)
+    call = peer.call(case) if peer is not None else None
+    theirs = None if call is None else _clock(call, lambda: None)
+    turns: list[tuple[float, float]] = []
+
+    def turn() -> float:
+        turns.append((ours(), theirs() if theirs else 0.0))
+        return turns[-1][0]
+
+    spread = Spread.of(sample(turn, seconds, _LEAST))
+    ideal = nbytes / peaks.copy_bytes_per_second, flops / peaks.flops_per_second
+    compared = (
+        PeerTimes(seconds=measured.spread(Spread.of([t for _, t in turns])), ratio=measured.spread(Spread.of([o / t for o, t in turns]))) if theirs else None
+    )
+    return Timing(
+        name=case.name,
+        doc=case.doc,
+        kernels=kernels,
+        seconds=measured.spread(spread),
+        bytes=nbytes,
+        flops=flops,
+        bytes_per_second=measured.spread(spread.rate(nbytes)),
+        flops_per_second=measured.spread(spread.rate(flops)),
+        bound="memory" if ideal[0] >= ideal[1] else "compute",
+        of_peak=max(ideal) / spread.median,
+        peer=compared,
+    )
+
+
+def _clock(call: Callable[[], object], wait: Callable[[], object]) -> Clock:
+    """A clock of a call, over as many calls in a row as fill a sample; the first call, which may compile, is not counted."""
+
+    def measure(times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        wait()
+        return (time.perf_counter() - start) / times
+
+    measure(1)
+    times = max(1, min(_MOST, int(_ENOUGH / max(measure(1), 1e-6))))
+    return lambda: measure(times)
+
+
+def _kernel(case: Case, device: Device) -> tuple[Clock, int, int, int]:
+    """A computation: its clock, kernels, bytes and operations."""
+    assert case.run is not None
+    operands = [Tensor.rand(*shape, device=device.name).realize() for shape in case.shapes]
+    ready = Executable(trace([case.run(*operands)])[0], device)
+    return _clock(ready.run, device.wait), len(ready.plan.kernels), case.bytes, case.flops
+
+
+def _step(case: Case, device: Device) -> tuple[Clock, int, int, int]:
+    """A training step as `anneal train` runs it: its clock, and the kernels, bytes and operations of its plan."""
+    trainer = Trainer(Program(EXAMPLES[case.model]), device)
+    windows = trainer.train(1 << 30)
+    for _ in range(2):
+        next(windows)  # the first step alone, then those up to the tenth
+    kernels = trainer.plan.kernels
+    return lambda: next(windows).seconds / WINDOW, len(kernels), sum(int(k.bytes) for k in kernels), sum(int(k.flops) for k in kernels)

@@ -1,0 +1,72 @@
+"""The measurements of `anneal bench` as a picture: how near the peak each computation comes, and what the stages of the compiler take.
+
+>>> PALETTE[0]
+'#00ADD8'
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, Final
+
+from anneal.export.schema.bench import Bench, Compilation, Timing
+from anneal.view.phases import COLOURS
+
+PALETTE: Final = (*(COLOURS[name] for name in ("forward", "backward", "fused")), "#8A7FE0", "#5CB85C")
+_HATCHES: Final = ("", "//", "..", "xx", "\\\\")
+"""What tells the stages apart beside their colours."""
+
+
+def draw(document: Bench, kind: str) -> bytes:
+    """The picture as PNG or SVG."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    rows = [len(part) for part in (document["timings"], document["compilations"]) if part]
+    with mpl.rc_context({**mpl.rcParamsDefault, "svg.hashsalt": "anneal"}):
+        figure = Figure(figsize=(8, 1 + 0.4 * sum(rows) + 0.8 * len(rows)), dpi=120, layout="constrained")
+        figure.suptitle(f"{document['device']}: {document['backend']}", fontsize="medium")
+        axes = iter(figure.subplots(len(rows), squeeze=False, height_ratios=[n + 1 for n in rows])[:, 0])
+        if document["timings"]:
+            _timings(next(axes), document["timings"])
+        if document["compilations"]:
+            _compilations(next(axes), document["compilations"])
+        target = io.BytesIO()
+        figure.savefig(target, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return target.getvalue()
+
+
+def _timings(axes: Any, timings: Sequence[Timing]) -> None:
+    """Bars of the part of the peak; a line shows the middle half."""
+    middle = [100 * t["of_peak"] for t in timings]
+    scale = [m * t["seconds"]["median"] for m, t in zip(middle, timings, strict=True)]
+    low = [m - s / t["seconds"]["high"] for m, s, t in zip(middle, scale, timings, strict=True)]
+    high = [s / t["seconds"]["low"] - m for m, s, t in zip(middle, scale, timings, strict=True)]
+    places = range(len(timings))
+    axes.barh(places, middle, xerr=[low, high], color=PALETTE[0], ecolor="#444444", capsize=3)
+    axes.set_yticks(places, [f"{t['name']}\n{_milliseconds(t['seconds']['median'])}" for t in timings], fontsize="small")
+    axes.invert_yaxis()
+    axes.axvline(100, color="#888888", linestyle="--", linewidth=1)
+    axes.set_title("percent of the peak of copying, or of multiplying and adding", loc="left", fontsize="medium")
+    axes.grid(visible=True, axis="x", alpha=0.3)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms"
+
+
+def _compilations(axes: Any, found: Sequence[Compilation]) -> None:
+    """A bar for each compilation, its stages one after the other."""
+    stages = list(dict.fromkeys(stage for c in found for stage in c["stages"]))
+    ends = [0.0] * len(found)
+    for number, stage in enumerate(stages):
+        parts = [c["stages"][stage]["median"] * 1e3 for c in found]
+        look = {"color": PALETTE[number % len(PALETTE)], "hatch": _HATCHES[number % len(_HATCHES)], "edgecolor": "white"}
+        axes.barh(range(len(found)), parts, left=ends, label=stage, **look)
+        ends = [end + part for end, part in zip(ends, parts, strict=True)]
+    axes.set_yticks(range(len(found)), [c["name"] for c in found], fontsize="small")
+    axes.invert_yaxis()
+    axes.set_title("milliseconds of compilation by stage, medians", loc="left", fontsize="medium")
+    axes.grid(visible=True, axis="x", alpha=0.3)
+    axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(stages), fontsize="small")

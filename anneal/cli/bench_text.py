@@ -1,0 +1,111 @@
+"""The measurements of `anneal bench` for a reader: tables that fit 80 columns, and bars of how near the peak each computation comes.
+
+>>> time(0.00123), time(2.5), time(4.2e-5)
+('1.23 ms', '2.50 s', '42.0 us')
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from anneal.cli.doctor_text import wrapped
+from anneal.cli.output import Style
+from anneal.export.schema.bench import Bench, Compilation, Timing
+from anneal.export.schema.spread import Spread
+
+_FULL: Final = 80
+"""Columns of the whole table; a narrower terminal gets fewer of them."""
+_BARS: Final = 40
+"""Columns from which bars can be told apart."""
+
+
+def lines(document: Bench, style: Style, width: int) -> list[str]:
+    """The report."""
+    made = [part for line in _head(document) for part in wrapped(line, max(width, 20))]
+    if document["compilations"]:
+        made += ["", *_table(list(_compilations(document["compilations"])), width, style)]
+    if timings := document["timings"]:
+        made += ["", *_table(list(_timings(timings)), width, style)]
+        if width >= _BARS:
+            made += ["", *bars({t["name"]: 100 * t["of_peak"] for t in timings}, min(width, _FULL), style)]
+    return made
+
+
+def time(seconds: float) -> str:
+    """Seconds for a reader, in three digits."""
+    for unit, one in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= one:
+            return f"{_three(seconds / one)} {unit}"
+    return f"{_three(seconds * 1e6)} us"
+
+
+def _three(number: float) -> str:
+    """A number with three digits, or all that it has before the point."""
+    digits = 2 - math.floor(math.log10(number)) if number > 0 else 0
+    return f"{number:,.{min(max(digits, 0), 6)}f}"
+
+
+def _head(document: Bench) -> Iterator[str]:
+    peaks = document["peaks"]
+    yield f"{document['device']}: {document['backend']}"
+    yield f"peaks: copying {_three(peaks['copy_bytes_per_second'] / 1e9)} GB/s, multiplying and adding {_three(peaks['flops_per_second'] / 1e9)} GFLOP/s"
+    if document["torch"]:
+        yield f"PyTorch {document['torch']} on the processor, {document['torch_threads']} threads, measured in turns"
+
+
+def _compilations(found: Sequence[Compilation]) -> Iterator[list[str]]:
+    """Rows of the table of compilations: medians of each stage, and of all with its middle half."""
+    stages = list(dict.fromkeys(stage for c in found for stage in c["stages"]))
+    yield ["compile, ms", "all", "middle half", *stages]
+    for c in found:
+        each = [_three(c["stages"][stage]["median"] * 1e3) for stage in stages]
+        yield [c["name"], _three(c["total"]["median"] * 1e3), _half(c["total"], 1e3), *each]
+
+
+def _timings(found: Sequence[Timing]) -> Iterator[list[str]]:
+    """Rows of the table of computations."""
+    compared = any(t["peer"] for t in found)
+    yield ["run", "median", "middle half", "rate", "of peak", *(["time/PyTorch"] if compared else [])]
+    for t in found:
+        memory = t["bound"] == "memory"
+        rate = f"{_three(t['bytes_per_second']['median'] / 1e9)} GB/s" if memory else f"{_three(t['flops_per_second']['median'] / 1e9)} GFLOP/s"
+        scale = 1.0 if t["seconds"]["median"] >= 1 else 1e3 if t["seconds"]["median"] >= 1e-3 else 1e6
+        row = [t["name"], time(t["seconds"]["median"]), _half(t["seconds"], scale), rate, f"{100 * t['of_peak']:.0f}%"]
+        if compared:
+            row.append("" if t["peer"] is None else f"{_three(t['peer']['ratio']['median'])} ({_half(t['peer']['ratio'], 1)})")
+        yield row
+
+
+def _half(spread: Spread, scale: float) -> str:
+    return f"{_three(spread['low'] * scale)}-{_three(spread['high'] * scale)}"
+
+
+def _table(rows: Sequence[Sequence[str]], width: int, style: Style) -> list[str]:
+    """Rows with aligned columns; where they do not fit, a block of lines for each row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if sum(widths) + 2 * len(widths) - 2 <= width:
+        made = ["  ".join(f"{cell:<{w}}" if not i else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
+        return [style.bold(made[0]), *made[1:]]
+    titles = rows[0]
+    broken: list[str] = []
+    for row in rows[1:]:
+        broken.append(style.bold(row[0]))
+        broken += [part for title, cell in zip(titles[1:], row[1:], strict=True) for part in wrapped(f"  {title} {cell}", max(width, 20)) if cell]
+    return broken
+
+
+def bars(percents: dict[str, float], width: int, style: Style) -> list[str]:
+    """A bar for each percentage, in ASCII for plain output."""
+    import plotext  # type: ignore[import-untyped]
+
+    plotext.clear_figure()
+    title = "percent of the peak"
+    plotext.simple_bar(
+        list(percents), [round(p, 1) for p in percents.values()], width=width, title=title, color=(0, 173, 216), marker="#" if style.plain else "▇"
+    )
+    drawn = str(plotext.build())
+    plotext.clear_figure()
+    drawn = drawn if style.colour else plotext.uncolorize(drawn)
+    return (drawn.replace("─", "-") if style.plain else drawn).splitlines()

@@ -1,0 +1,68 @@
+"""The document of `anneal bench`."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypedDict
+
+from anneal.export.schema.spread import Peaks, Spread
+
+VERSION: Final = 1
+
+
+class Compilation(TypedDict):
+    """What it takes to compile an example's training step."""
+
+    name: str
+    doc: str
+    uops: int
+    rewrites: int
+    kernels: int
+    stages: dict[str, Spread]
+    """Seconds: `graph`, in which the program is built with its gradients, then each stage of the compiler."""
+    total: Spread
+
+
+class Peer(TypedDict):
+    """The same computation in PyTorch, measured in turns with this package's."""
+
+    seconds: Spread
+    ratio: Spread
+    """This package's time divided by PyTorch's, for each turn."""
+
+
+class Timing(TypedDict):
+    """What it takes to run a computation."""
+
+    name: str
+    doc: str
+    kernels: int
+    seconds: Spread
+    """From the call to the result, by the host's clock, many runs in a row with one wait."""
+    bytes: int
+    """Bytes to read and to write, each element once."""
+    flops: int
+    bytes_per_second: Spread
+    flops_per_second: Spread
+    bound: Literal["memory", "compute"]
+    """What would take longer if the device were at its peak."""
+    of_peak: float
+    """The time that this would take, as part of the median; more than 1 where a cache is faster than memory."""
+    peer: Peer | None
+
+
+class Bench(TypedDict):
+    """Measurements of this machine."""
+
+    schema: Literal["anneal.bench"]
+    version: int
+    device: str
+    backend: str
+    quick: bool
+    torch: str | None
+    """PyTorch's version; None where nothing is compared."""
+    torch_threads: int | None
+    peaks: Peaks
+    compilations: list[Compilation]
+    timings: list[Timing]
+    output: str | None
+    """The picture that was written."""
