@@ -14,7 +14,9 @@ from typing import Final, NoReturn
 
 from anneal.errors import UsageError
 
-VALUED: Final = frozenset({"--batch", "--device", "--load", "--log", "--lr", "--optimizer", "--output", "--resume", "--save", "--seed", "--steps"})
+VALUED: Final = frozenset(
+    {"--batch", "--device", "--diff", "--load", "--log", "--lr", "--only", "--optimizer", "--output", "--resume", "--save", "--seed", "--steps"}
+)
 """Every option that takes a value, so that a verb can be told from a value before it is known which verb it is."""
 DEVICES: Final = ("webgpu", "reference")
 _SEEDS: Final = 1 << 63
@@ -27,6 +29,12 @@ class Parser(argparse.ArgumentParser):
         """`example` ends the help."""
         epilog = f"example:\n  {example}" if example else None
         super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def format_help(self) -> str:
+        """The help, with a usage of one line, for the options are listed below it: each verb's help fits a screen of 80 by 24."""
+        words = [str(action.metavar or action.dest) + ("..." if action.nargs == "+" else "") for action in self._actions if not action.option_strings]
+        self.usage = " ".join([self.prog, *words, "[options]"])
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
@@ -59,18 +67,18 @@ def rate(text: str) -> float:
 
 def add_output(parser: Parser) -> None:
     """The options that every verb has."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout, and nothing else there")
-    parser.add_argument("--plain", action="store_true", help="no colours, ASCII symbols (as NO_COLOR and pipes have no colours)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else there")
+    parser.add_argument("--plain", action="store_true", help="no colours, ASCII symbols")
 
 
 def add_model(parser: Parser) -> None:
     """The model."""
-    parser.add_argument("model", metavar="MODEL", help="an example (mlp, conv) or path/to/file.py:function of your own")
+    parser.add_argument("model", metavar="MODEL", help="mlp, conv, or path/to/file.py:function of your own")
 
 
 def add_device(parser: Parser, what: str) -> None:
     """The device, with what it is for."""
-    parser.add_argument("--device", choices=DEVICES, help=what)
+    parser.add_argument("--device", choices=DEVICES, metavar="NAME", help=f"{' or '.join(DEVICES)}: {what}")
 
 
 def add_part(parser: Parser) -> None:

@@ -17,13 +17,13 @@ from anneal.ir.uop import UOp
 from anneal.runtime.costs import flops, moved
 from anneal.runtime.naming import ints, kernel_name
 from anneal.runtime.plan import Binding, Boundary, Kernel, Plan, PlanBuffer
-from anneal.schedule.contexts import describe
+from anneal.schedule.contexts import describe, label
 from anneal.schedule.facts import elements
 from anneal.schedule.kernels import MEMORY, Body
 from anneal.schedule.memory import Life, share
 from anneal.schedule.schedule import Schedule
+from anneal.view.phases import ORDER
 
-PHASES: Final = ("forward", "backward", "update")
 MOST: Final = 24
 """Runs of operations that a comment lists."""
 _COMPUTES: Final = frozenset({Ops.REDUCE_AXIS, Ops.GATHER})
@@ -90,7 +90,8 @@ def _temporaries(bound: Sequence[Bound], place: dict[UOp, int]) -> list[PlanBuff
 def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], place: dict[UOp, int], name: str, scheduled: Schedule) -> Kernel:
     computed = {u.phase for u in body.nodes if u.op.elementwise or u.op in _COMPUTES}
     inside = frozenset(body.nodes)
-    reasons = tuple(Boundary(describe(d.node), d.scope, d.reason) for d in scheduled.decisions if d.node in inside and (d.scope != "inline" or d.reason))
+    stored = {root: bound.memory.index(scheduled.physical(scheduled.buffers[root])) for root in body.roots}
+    decided = [d for d in scheduled.decisions if d.node in inside and (d.scope != "inline" or d.reason)]
     fused = [u for u in body.nodes if u.op.category != "leaf"]
     return Kernel(
         name=name,
@@ -99,23 +100,26 @@ def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], p
         bindings=_bindings(body, bound, place, scheduled),
         workgroups=program.workgroups,
         workgroup_size=program.workgroup_size,
-        phases=tuple(p for p in PHASES if p in computed) or ("forward",),
+        phases=tuple(p for p in ORDER if p in computed) or ("forward",),
         ops=tuple(describe(u) for u in fused),
         op_phases=tuple(u.phase for u in fused),
         flops=flops(body),
         bytes=moved(bound),
-        boundaries=reasons,
+        boundaries=tuple(Boundary(describe(d.node), d.scope, d.reason, stored.get(d.node)) for d in decided),
     )
 
 
 def _bindings(body: Body, bound: Bound, place: dict[UOp, int], scheduled: Schedule) -> tuple[Binding, ...]:
     """What a kernel binds, with the value that each buffer holds by then: a stored one, or an input as it is handed in."""
     values = {memory: value for value, memory in scheduled.buffers.items()}
-    held: dict[UOp, UOp] = {}
-    for memory in (u for u in toposort(body.sink) if u.op in MEMORY):
-        held[scheduled.physical(memory)] = values.get(memory, memory)
+    graph = toposort(body.sink)
+    held = {scheduled.physical(u): values.get(u, u) for u in graph if u.op in MEMORY}
     held |= {scheduled.physical(scheduled.buffers[root]): root for root in body.roots}
-    return tuple(Binding(place[m], i < bound.written, held[m].op.name, held[m].dtype.name, ints(shape(held[m]))) for i, m in enumerate(bound.memory))
+    loaded = {scheduled.physical(u.src[0]) for u in graph if u.op is Ops.LOAD}
+    return tuple(
+        Binding(place[m], i < bound.written, i < bound.written and m in loaded, label(held[m]), held[m].dtype.name, ints(shape(held[m])))
+        for i, m in enumerate(bound.memory)
+    )
 
 
 def notes(body: Body) -> tuple[str, str]:

@@ -13,13 +13,16 @@ import ast
 import hashlib
 import json
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from anneal.codegen.target import Target
 from anneal.errors import ParseError
 from anneal.ir.dtype import DType, by_name
+
+if TYPE_CHECKING:
+    from anneal.runtime.explain import Explanation
 
 VERSION: Final = 1
 Size = int | str
@@ -53,8 +56,10 @@ class Binding:
     """Position in the plan's buffers."""
     writes: bool
     """True when the kernel writes it."""
+    updates: bool = False
+    """True when it writes what it has read from there: a parameter that is changed in place."""
     op: str = ""
-    """The op of the value that the buffer holds for this kernel: `param` for an input as it is handed in; empty where it is not known."""
+    """The op of the value in the buffer: `param` for an input as it is handed in, `reduce_add` for a sum; empty where it is not known."""
     dtype: str = ""
     """The value's element type."""
     shape: tuple[Size, ...] = ()
@@ -71,6 +76,8 @@ class Boundary:
     """Computed where read; once a workgroup; or stored in a buffer."""
     reason: str
     """The rule that decided and the numbers it compared, in words."""
+    binding: int | None = None
+    """Where it is stored: which binding of the kernel; None for what is not stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,18 @@ class Plan:
     def inputs(self) -> tuple[PlanBuffer, ...]:
         """The buffers that the caller hands in."""
         return tuple(b for b in self.buffers if b.role == "input")
+
+    def explain(self, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Explanation:
+        """Each kernel in words: what is fused in it, what goes in and out, what it costs, why it ends where it ends.
+
+        `inputs` and `outputs` are names for them, in order. Print the result, or look at its `kernels`.
+        """
+        from anneal.runtime.explain import Explanation
+
+        return Explanation(self, tuple(inputs), tuple(outputs))
+
+    def _repr_html_(self) -> str:
+        return self.explain()._repr_html_()
 
     def with_stats(self, **more: Any) -> Plan:
         """The same plan with more statistics."""
@@ -171,9 +190,15 @@ class Plan:
 def _kernel(data: dict[str, Any]) -> Kernel:
     plain: dict[str, Any] = {k: data[k] for k in ("name", "wgsl", "program", "flops", "bytes")}
     tuples: dict[str, Any] = {k: tuple(data[k]) for k in ("workgroups", "workgroup_size", "phases", "ops")}
-    bindings = tuple(Binding(int(b["buffer"]), bool(b["writes"]), b.get("op", ""), b.get("dtype", ""), tuple(b.get("shape", ()))) for b in data["bindings"])
-    boundaries = tuple(Boundary(b["value"], b["scope"], b["reason"]) for b in data["boundaries"])
+    bindings = tuple(_binding(b) for b in data["bindings"])
+    boundaries = tuple(Boundary(b["value"], b["scope"], b["reason"], b.get("binding")) for b in data["boundaries"])
     return Kernel(**plain, **tuples, bindings=bindings, boundaries=boundaries, op_phases=tuple(data.get("op_phases", ())))
+
+
+def _binding(data: dict[str, Any]) -> Binding:
+    """A binding; plans made before bindings said what they hold lack all but the first two."""
+    held = data.get("op", ""), data.get("dtype", ""), tuple(data.get("shape", ()))
+    return Binding(int(data["buffer"]), bool(data["writes"]), bool(data.get("updates", False)), *held)
 
 
 _BINARY: Final = {ast.Add: operator.add, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod}

@@ -206,8 +206,9 @@ class Boundaries:
             if len(reads) == 1 and len(points) == 1 and points[0] > count and self._row_value(node, reads):
                 return "inline", ""
             if len(points) > 1 or points[0] > count:
-                repeated = f"in a loop that meets each element {points[0] // max(count, 1)} times"
-                return "global", f"read {_places(reads) if len(points) > 1 else repeated}: each time the reduction below it would be computed again; stored once"
+                repeated = f"in a loop that meets each element {points[0] // max(count, 1):,} times"
+                where = _places(reads) if len(points) > 1 else repeated
+                return "global", f"read {where}: stored once, since the reduction below it would otherwise be computed again each time"
             return "inline", ""
         if len(points) == 1 and points[0] <= count:
             return "inline", ""
@@ -231,7 +232,6 @@ class Boundaries:
     # Reductions.
 
     def _reduction(self, node: UOp, reads: Reads) -> tuple[Scope, str]:
-        count = elements(shape(node))
         if len(reads) > 1:
             return "global", f"read {_places(reads)}: a reduction is computed once, and stored"
         context, groups = next(iter(reads.items()))

@@ -79,6 +79,11 @@ def gather_context(node: UOp, context: Context) -> tuple[Context, Context]:
     return Context((*loaded, *context.indices[rank:]), gate), at
 
 
+def label(node: UOp) -> str:
+    """The op of a value; of a reduction with the op that it combines with."""
+    return f"reduce_{node.arg[0].name}" if node.op is Ops.REDUCE_AXIS else node.op.name
+
+
 def describe(node: UOp) -> str:
     """A value as a reader names it: op, dtype, shape."""
-    return f"{node.op.name} {node.dtype.name}{show(shape(node))}"
+    return f"{label(node)} {node.dtype.name}{show(shape(node))}"

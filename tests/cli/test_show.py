@@ -1,4 +1,4 @@
-"""`anneal graph`, `kernels`, `run` and `doctor`: what they print is the real thing, and is as their schemas say."""
+"""`anneal graph`, `run` and `doctor`: what they print is the real thing, and is as their schemas say."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import pytest
 import anneal as package
 from anneal.cli.main import main
 from anneal.examples import EXAMPLES
-from anneal.examples.program import Program
 from anneal.export.schema.check import check
 from anneal.export.schema.graph import Graph
-from anneal.export.schema.kernels import Kernels
 from anneal.export.schema.run import Run as RunDocument
 from anneal.runtime.plan import Plan
 
@@ -28,49 +26,6 @@ def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
     out, err = capsys.readouterr()
     assert err == ""
     return json.loads(out)
-
-
-@pytest.mark.parametrize("model", EXAMPLES)
-@pytest.mark.parametrize("part", PARTS)
-def test_kernels_are_those_of_the_program_and_of_its_phases(model: str, part: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    document = printed(capsys, "kernels", model, *PARTS[part])
-    check(document, Kernels)
-    plan = package.compile(*Program(EXAMPLES[model]).outputs(part), target=package.Target.portable())
-    assert document["fingerprint"] == plan.fingerprint
-    assert [k["wgsl"] for k in document["kernels"]] == [k.wgsl for k in plan.kernels]
-    expected = {"forward": {"forward"}, "backward": {"forward", "backward"}, "step": {"forward", "backward", "update"}}[part]
-    assert {p for k in document["kernels"] for p in k["phases"]} == expected
-    assert all(k["outputs"] and (k["boundaries"] or k["ops"]) for k in document["kernels"])
-    assert all(b["reason"] for k in document["kernels"] for b in k["boundaries"])
-
-
-@pytest.mark.parametrize("model", EXAMPLES)
-def test_a_step_fuses_across_phases_and_marks_it(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["kernels", model, "--step"]) == 0
-    assert "▪ backward+update" in capsys.readouterr().out
-
-
-def test_values_go_by_the_users_names(capsys: pytest.CaptureFixture[str]) -> None:
-    document = printed(capsys, "kernels", "mlp", "--step")
-    read = {v["name"] for k in document["kernels"] for v in k["inputs"]}
-    written = {v["name"] for k in document["kernels"] for v in k["outputs"]}
-    assert {"inputs", "labels", "batch", "hidden.weight", "optimizer.lr"} <= read
-    assert {"hidden.weight", "output.bias", "optimizer.velocity.0", "output0"} <= written
-
-
-def test_train_runs_the_very_plan_that_kernels_shows(anneal: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = printed(capsys, "kernels", "mlp", "--step", "--device", "reference", "--batch", "32")
-    run = anneal("train", "mlp", "--steps", "1", "--batch", "32", "--device", "reference", "--json")
-    assert run.json["fingerprint"] == shown["fingerprint"]
-
-
-def test_wgsl_is_printed_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["kernels", "mlp"]) == 0
-    short = capsys.readouterr().out
-    assert main(["kernels", "mlp", "--wgsl"]) == 0
-    long = capsys.readouterr().out
-    assert "@compute" not in short
-    assert long.count("@compute") == short.count("workgroups of")
 
 
 @pytest.mark.parametrize("model", EXAMPLES)
