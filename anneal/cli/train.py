@@ -10,6 +10,7 @@ Ctrl-C ends the training after the step it is at: the checkpoint is written if o
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from typing import Final
@@ -32,27 +33,24 @@ EXAMPLE: Final = "anneal train mlp --steps 300 --save mlp.safetensors"
 
 
 def options(parser: shared.Parser) -> None:
-    """Add what the verb takes."""
+    """Add what the verb takes. What is left out is as the model has it, or the checkpoint."""
     shared.add_model(parser)
-    parser.add_argument("--steps", type=shared.count, metavar="N", help="train up to step N, counted from the start also when resuming (default: the model's)")
-    parser.add_argument("--batch", type=shared.count, metavar="N", help="rows a step (default: the model's, or the checkpoint's)")
-    parser.add_argument("--lr", type=shared.rate, metavar="X", help="learning rate (default: the model's, or the checkpoint's)")
-    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), help="sgd has a momentum of 0.9 (default: the model's, or the checkpoint's)")
-    parser.add_argument("--seed", type=shared.seed, metavar="N", help="seed of parameters and batches (default: 0, or the checkpoint's)")
-    shared.add_device(parser, "where to train (default: webgpu where there is an adapter, else reference)")
+    parser.add_argument("--steps", type=shared.count, metavar="N", help="train up to step N, counted from the start")
+    parser.add_argument("--batch", type=shared.count, metavar="N", help="rows a step")
+    parser.add_argument("--lr", type=shared.rate, metavar="X", help="learning rate")
+    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), metavar="NAME", help=f"{', '.join(OPTIMIZERS)}; sgd has a momentum of 0.9")
+    parser.add_argument("--seed", type=shared.seed, metavar="N", help="seed of parameters and batches")
+    shared.add_device(parser, "where to train")
     parser.add_argument("--save", metavar="FILE", help="write a checkpoint at the end, also after Ctrl-C")
-    parser.add_argument("--resume", metavar="FILE", help="go on from a checkpoint")
-    parser.add_argument("--log", metavar="FILE", help="write every step there, a JSON line each; anneal plot draws it")
+    parser.add_argument("--resume", metavar="FILE", help="go on from a checkpoint, with its options")
+    parser.add_argument("--log", metavar="FILE", help="write every step there, for anneal plot")
 
 
 def run(arguments: Namespace) -> int:
     """Train; returns the exit code."""
     model = load(arguments.model)
     example = model.example("train")
-    if arguments.save is not None:
-        checkpoint.check_writable(arguments.save)
-    if arguments.log is not None:
-        log.check_writable(arguments.log)
+    _check_files(arguments.save, arguments.log)
     with user_code(model.file):
         program, progress = _program(example, arguments)
         device = get_device(arguments.device)
@@ -68,6 +66,16 @@ def run(arguments: Namespace) -> int:
     if failure:
         raise AnnealError(f"the training is done but not saved: {failure}")
     return 0
+
+
+def _check_files(save: str | None, written: str | None) -> None:
+    """Raise CheckpointError or UsageError, before any work, where the checkpoint or the log cannot be written."""
+    if save is not None:
+        checkpoint.check_writable(save)
+    if written is not None:
+        log.check_writable(written)
+    if save is not None and written is not None and os.path.realpath(save) == os.path.realpath(written):
+        raise UsageError(f"--save and --log name the same file, {save}: give each one of its own")
 
 
 def _program(example: Example, arguments: Namespace) -> tuple[Program, Progress]:

@@ -87,18 +87,24 @@ def parse(data: bytes, path: str = "the log") -> Curve:
         try:
             document = json.loads(line)
             if number == 1 or "schema" in document:
-                check(document, Header)
-                heading = document
-                found = {step: record for step, record in found.items() if step <= document["start"]}
+                heading = _heading(document)
+                found = {step: record for step, record in found.items() if step <= heading["start"]}
             else:
                 record = _record(document)
                 found[record.step] = record
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             what = "is no log of a training" if number == 1 else "is damaged"
             raise UsageError(f"{path} {what}: line {number} is {_short(line)} ({error if str(error) else type(error).__name__})") from error
     if heading is None:
         raise UsageError(f"{path} is no log of a training: " + ("its first line is cut off" if data else "it is empty"))
     return Curve(heading, [found[step] for step in sorted(found)], cut=bool(lines[-1]), whole=whole)
+
+
+def _heading(document: Any) -> Header:
+    check(document, Header)
+    if document["version"] != VERSION:
+        raise ParseError(f"version {document['version']}, and this anneal reads {VERSION}")
+    return cast("Header", document)
 
 
 def _record(document: Mapping[str, Any]) -> Record:
@@ -141,7 +147,7 @@ def check_writable(path: str) -> None:
         raise UsageError(f"cannot write the log {path}: {error.strerror or error}") from error
     try:
         if start:
-            check(json.loads(start), Header)
+            _heading(json.loads(start))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is there and is no log of a training: name another file, or move it away") from error
 
