@@ -30,6 +30,8 @@ _TYPES: Final = {
     dtypes.bool: "bool",
     dtypes.index: "i32",
 }
+_ROUNDING: Final = {dtypes.bfloat16: "bf16"}
+"""Dtypes that are kept as f32, with the helper that rounds to them."""
 _INFIX: Final[dict[Op, str]] = {Ops.ADD: "+", Ops.MUL: "*", Ops.DIV: "/", Ops.LT: "<", Ops.EQ: "==", Ops.AND: "&", Ops.OR: "|", Ops.XOR: "^"}
 _CALL: Final[dict[Op, str]] = {Ops.EXP2: "exp2", Ops.LOG2: "log2", Ops.SIN: "sin", Ops.SQRT: "sqrt", Ops.FLOOR: "floor"}
 MODERATE: Final = 1e30
@@ -214,11 +216,11 @@ class _Writer:
     # Arithmetic.
 
     def elementwise(self, u: UOp) -> str:
-        """An elementwise operation; bfloat16 results are rounded, since they are kept as f32."""
+        """An elementwise operation, rounded where the dtype is kept in a wider type."""
         a = [self.of(s) for s in u.src]
         text = self.arithmetic(u, a)
-        if u.dtype is dtypes.bfloat16 and u.op not in (Ops.WHERE, Ops.MAX, Ops.MIN, Ops.FLOOR):
-            return self.helper("bf16", _bare(text))
+        if u.dtype in _ROUNDING and u.op not in (Ops.WHERE, Ops.MAX, Ops.MIN, Ops.FLOOR):
+            return self.helper(_ROUNDING[u.dtype], _bare(text))
         return text
 
     def arithmetic(self, u: UOp, a: Sequence[str]) -> str:

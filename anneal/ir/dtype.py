@@ -37,6 +37,10 @@ class DType:
     """Width in bits of a value; 0 for index, whose integers have no bound."""
     storage: int
     """Bytes of one element in a buffer; 0 when it cannot be stored yet."""
+    digits: int = 0
+    """Of floats: bits of precision, the leading 1 included."""
+    lowest: int = 0
+    """Of floats: the exponent of the smallest normal number, 2**lowest; the largest numbers lie below 2**(2 - lowest)."""
 
     def __repr__(self) -> str:
         return f"dtypes.{self.name}"
@@ -64,6 +68,10 @@ class DType:
         """Largest value: inf for floats. Index has no largest value and raises."""
         return _LIMITS[self.name][1]
 
+    def holds(self, other: DType) -> bool:
+        """True when every value of another float type is one of this type."""
+        return self.digits >= other.digits and self.lowest <= other.lowest and self.lowest - self.digits <= other.lowest - other.digits
+
     def round(self, value: Scalar) -> Scalar:
         """Return `value` as an element of this type: integers wrap, floats round to nearest, ties to even."""
         return _ROUND[self.name](value)
@@ -81,10 +89,10 @@ class dtypes:  # noqa: N801 - the name users of this family of libraries type
     int16: Final = DType("int16", "int", 16, 0)
     int32: Final = DType("int32", "int", 32, 4)
     int64: Final = DType("int64", "int", 64, 0)
-    float16: Final = DType("float16", "float", 16, 2)
-    bfloat16: Final = DType("bfloat16", "float", 16, 4)
-    float32: Final = DType("float32", "float", 32, 4)
-    float64: Final = DType("float64", "float", 64, 0)
+    float16: Final = DType("float16", "float", 16, 2, digits=11, lowest=-14)
+    bfloat16: Final = DType("bfloat16", "float", 16, 4, digits=8, lowest=-126)
+    float32: Final = DType("float32", "float", 32, 4, digits=24, lowest=-126)
+    float64: Final = DType("float64", "float", 64, 0, digits=53, lowest=-1022)
     index: Final = DType("index", "index", 0, 0)
 
 
@@ -164,23 +172,23 @@ def _pack_round(code: str, value: Scalar) -> float:
     return math.nan if math.isnan(result) else result
 
 
-def _round_bfloat16(value: Scalar) -> float:
+def _round_narrow(digits: int, lowest: int, value: Scalar) -> float:
+    """To a float that Python cannot pack, by way of float32."""
     single = _pack_round("f", value)
-    if math.isnan(single) or math.isinf(single):
+    if not math.isfinite(single):
         return single
-    bits = struct.unpack("<I", struct.pack("<f", single))[0]
-    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
-    rounded: float = struct.unpack("<f", struct.pack("<I", bits))[0]
-    return rounded
+    unit = max(math.frexp(single)[1] - 1, lowest) - digits + 1
+    rounded = math.copysign(math.ldexp(round(math.ldexp(single, -unit)), unit), single)
+    return rounded if abs(rounded) < math.ldexp(1, 2 - lowest) else math.copysign(math.inf, single)
 
 
 _ROUND: Final[dict[str, Callable[[Scalar], Scalar]]] = {
+    **{d.name: partial(_round_narrow, d.digits, d.lowest) for d in ALL if d.is_float},
     "bool": bool,
     "index": int,
     "float64": float,
     "float32": lambda v: _pack_round("f", v),
     "float16": lambda v: _pack_round("e", v),
-    "bfloat16": _round_bfloat16,
     **{f"int{n}": partial(_wrap_signed, n) for n in (8, 16, 32, 64)},
     **{f"uint{n}": partial(_wrap_unsigned, n) for n in (8, 16, 32, 64)},
 }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from anneal.errors import DTypeError
-from anneal.ir.dtype import DType, Scalar, dtypes
+from anneal.ir.dtype import ALL, DType, Scalar, dtypes
 from anneal.ir.ops import Op, Ops
 
 _Number = Any  # the table below holds functions on bool, int and float alike
@@ -114,11 +114,12 @@ _FINISH: Final[dict[DType, Callable[[_Number], Scalar]]] = {
     dtypes.index: int,
     dtypes.float64: float,
     dtypes.float32: dtypes.float32.round,
-    dtypes.float16: _via_single(dtypes.float16),
-    dtypes.bfloat16: _via_single(dtypes.bfloat16),
+    **{d: _via_single(d) for d in ALL if d.is_float and d.bits < dtypes.float32.bits},
     **{d: _signed(d.bits) for d in (dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)},
     **{d: _unsigned(d.bits) for d in (dtypes.uint8, dtypes.uint16, dtypes.uint32, dtypes.uint64)},
 }
+_UPPER: Final = {dtypes.bfloat16: dtypes.float32}
+"""Floats whose bits are the upper ones of a wider float."""
 _BIT_CODES: Final = {
     **{("uint", bits): code for bits, code in ((8, "B"), (16, "H"), (32, "I"), (64, "Q"))},
     **{("int", bits): code for bits, code in ((8, "b"), (16, "h"), (32, "i"), (64, "q"))},
@@ -159,14 +160,14 @@ def bitcast_value(value: Scalar, source: DType | None, target: DType) -> Scalar:
 
 
 def _to_bits(value: Scalar, dtype: DType) -> bytes:
-    if dtype is dtypes.bfloat16:
-        return struct.pack("<f", value)[2:]
+    if (wider := _UPPER.get(dtype)) is not None:
+        return _to_bits(value, wider)[-(dtype.bits // 8) :]
     return struct.pack("<" + _BIT_CODES[dtype.kind, dtype.bits], value)
 
 
 def _from_bits(data: bytes, dtype: DType) -> Scalar:
-    if dtype is dtypes.bfloat16:
-        return dtype.round(struct.unpack("<f", b"\0\0" + data)[0])
+    if (wider := _UPPER.get(dtype)) is not None:
+        return _from_bits(bytes((wider.bits - dtype.bits) // 8) + data, wider)
     value: Scalar = struct.unpack("<" + _BIT_CODES[dtype.kind, dtype.bits], data)[0]
     return dtype.round(value)  # one NaN only
 

@@ -10,7 +10,6 @@ True
 from __future__ import annotations
 
 import math
-from typing import Final
 
 from anneal.analysis.bounds import hi, lo
 from anneal.ir.build import bitcast, cast, const
@@ -18,15 +17,6 @@ from anneal.ir.dtype import DType, dtypes
 from anneal.ir.interp import alu
 from anneal.ir.ops import ORDER, Ops
 from anneal.ir.uop import ARENA, UOp, structural_key
-
-_MANTISSA: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24, dtypes.float64: 53}
-_SMALLEST_NORMAL: Final = {dtypes.float16: 2.0**-14, dtypes.bfloat16: 2.0**-126, dtypes.float32: 2.0**-126, dtypes.float64: 2.0**-1022}
-_WIDER_FLOATS: Final = {
-    dtypes.float16: (dtypes.float32, dtypes.float64),
-    dtypes.bfloat16: (dtypes.float32, dtypes.float64),
-    dtypes.float32: (dtypes.float64,),
-    dtypes.float64: (),
-}
 
 
 def is_const(node: UOp) -> bool:
@@ -72,7 +62,7 @@ def has_exact_reciprocal(divisor: UOp) -> bool:
     value = divisor.arg
     if not math.isfinite(value) or value == 0 or abs(math.frexp(value)[0]) != 0.5:
         return False
-    smallest = _SMALLEST_NORMAL[divisor.dtype]
+    smallest = math.ldexp(1, divisor.dtype.lowest)
     return bool(abs(value) >= smallest and 1 / abs(value) >= smallest and math.isfinite(divisor.dtype.round(1 / value)))
 
 
@@ -99,9 +89,9 @@ def _is_lossless(x: UOp, target: DType) -> bool:
     if source is target or source is dtypes.bool:
         return True
     if source.is_float:
-        return target in _WIDER_FLOATS[source]
+        return target.is_float and target.holds(source)
     if target.is_float:
-        low, high, most = lo(x), hi(x), 1 << _MANTISSA[target]
+        low, high, most = lo(x), hi(x), 1 << target.digits
         return low is not None and high is not None and -most <= low and high <= most
     return target.is_int and _fits(x, target)
 

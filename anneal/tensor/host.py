@@ -23,6 +23,8 @@ from anneal.ir.build import check_storable
 from anneal.ir.dtype import DType, Scalar, by_name, dtypes
 
 _CODES: Final = {dtypes.float32: "f", dtypes.bfloat16: "f", dtypes.int32: "i", dtypes.uint32: "I", dtypes.bool: "I"}
+_ROUNDED: Final = frozenset({dtypes.bfloat16})
+"""Dtypes that a buffer holds as float32 of the same value."""
 _NUMPY: Final = {"f": dtypes.float32, "i": dtypes.int32, "u": dtypes.uint32, "b": dtypes.bool}
 
 
@@ -168,7 +170,7 @@ def _encode_array(data: Any, dtype: DType | None) -> Encoded:
         if bad.any():
             at = int(np.argmax(bad))
             raise _out_of_range(values.reshape(-1)[at], _position(at, values.shape), chosen)
-    if chosen is not dtypes.float16 and (chosen is dtypes.bfloat16 or (chosen.is_int and values.dtype.kind == "f")):
+    if chosen is not dtypes.float16 and (chosen in _ROUNDED or (chosen.is_int and values.dtype.kind == "f")):
         return Encoded(pack(values.reshape(-1).tolist(), chosen), values.shape, chosen)
     with np.errstate(over="ignore"):
         kind = {"float16": "<f2", "float32": "<f4", "int32": "<i4", "uint32": "<u4"}.get(chosen.name, "?")

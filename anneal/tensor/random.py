@@ -89,7 +89,7 @@ class Random(Networks):
 
     def _fraction(self, dtype: DType = dtypes.float32) -> Self:
         """Bits as floats in [0, 1), as fine as the dtype has them."""
-        bits = {dtypes.float16: 11, dtypes.bfloat16: 8}.get(dtype, 24)
+        bits = min(dtype.digits, dtypes.float32.digits)
         return ((self >> (32 - bits)).cast(dtypes.float32) * 2.0**-bits).cast(dtype)
 
     @classmethod

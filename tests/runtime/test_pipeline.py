@@ -48,7 +48,7 @@ def test_equal_graphs_share_a_plan() -> None:
 
 
 def test_plans_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_MOST", 3)
+    monkeypatch.setattr(pipeline, "MOST", 3)
     monkeypatch.setattr(pipeline, "_plans", {})
     graphs = [build.sink(build.alu(Ops.ADD, X, build.const(n, dtypes.float32))) for n in range(5)]
     plans = [compile_graph(g, PORTABLE) for g in graphs]

@@ -62,7 +62,7 @@ def operation(op: Op, dtype: DType, source: DType) -> Function:
         return where
     table = _INDEX if source is dtypes.index else _BOOL if source is dtypes.bool else _NUMBER
     function = table[op] if op in table else _NUMBER[op]
-    return _rounded(function) if dtype is dtypes.bfloat16 else function
+    return _rounded(function, _ROUNDING[dtype]) if dtype in _ROUNDING else function
 
 
 def where(condition: Value, x: Value, y: Value) -> Value:
@@ -91,8 +91,8 @@ def _choose(function: Function, one: Function) -> Function:
     return lambda x, y: one(x, y) if type(x) is int and type(y) is int else function(x, y)
 
 
-def _rounded(function: Function) -> Function:
-    return lambda *operands: round_bfloat16(function(*operands))
+def _rounded(function: Function, rounding: Function) -> Function:
+    return lambda *operands: rounding(function(*operands))
 
 
 def round_bfloat16(x: Value) -> Value:
@@ -102,6 +102,8 @@ def round_bfloat16(x: Value) -> Value:
     return np.where(np.isnan(x), x, rounded.view(np.float32))[()]
 
 
+_ROUNDING: Final[dict[DType, Function]] = {dtypes.bfloat16: round_bfloat16}
+"""Dtypes that are held as float32, with the function that rounds to them."""
 _NUMBER: Final[dict[Op, Function]] = {
     Ops.EXP2: np.exp2,
     Ops.LOG2: np.log2,
@@ -142,8 +144,8 @@ def _cast(source: DType, target: DType) -> Function:
         return lambda x: x.astype(kind) if isinstance(x, np.ndarray) else int(x)
     if source.is_float and target.is_int:
         return lambda x: _whole(x, target)
-    if target is dtypes.bfloat16:
-        return lambda x: round_bfloat16(np.asarray(x).astype(np.float32))
+    if target in _ROUNDING:
+        return _rounded(lambda x: np.asarray(x).astype(np.float32), _ROUNDING[target])
     return lambda x: np.asarray(x).astype(kind)[()]
 
 
