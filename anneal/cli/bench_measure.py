@@ -34,6 +34,8 @@ _LEAST: Final = 3
 """Samples at the least."""
 _ENOUGH: Final = 0.02
 """Seconds of one sample: many calls of what is quick."""
+_SLOW: Final = 0.5
+"""Seconds of a first call from which there is no need of a second one to know that it is slow."""
 _MOST: Final = 1000
 """Calls of one sample."""
 
@@ -114,8 +116,9 @@ def _clock(call: Callable[[], object], wait: Callable[[], object]) -> Clock:
         wait()
         return (time.perf_counter() - start) / times
 
-    measure(1)
-    times = max(1, min(_MOST, int(_ENOUGH / max(measure(1), 1e-6))))
+    first = measure(1)
+    second = first if first > _SLOW else measure(1)
+    times = max(1, min(_MOST, int(_ENOUGH / max(second, 1e-6))))
     return lambda: measure(times)
 
 
