@@ -5,7 +5,8 @@ Python blocks are the lines of one program, the file `program.py`. Shell blocks 
 
     ```python title="mine.py"
 
-A block with the title `output` holds what the block before it prints; with the title `output, times vary` measured numbers may differ.
+A block with the title `output` holds what the block before it prints. With the title `output, times vary` measured numbers may differ; with
+`output, on one machine` only the first word of each line is compared.
 
     python tests/docs_page.py PAGE FOLDER    runs the page, prints what its blocks print as JSON
 """
@@ -20,7 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,6 @@ NOT_RUN: Final[Mapping[str, str]] = {
 }
 """Commands that are shown and not run, each with the reason."""
 _FENCE: Final = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_OUTPUT, _TIMES = "output", "output, times vary"
 _TITLE: Final = re.compile(r'title="([^"]*)"')
 _MEASURED: Final = re.compile(r"\d[\d.,]*(?= ?(ms|µs|us|ns|s|GB/s|MB/s|GFLOP/s|TFLOP/s|MFLOP/s|%|×|samples/s)(?!\w))")
 
@@ -54,7 +54,7 @@ class Block:
     def kind(self) -> str:
         """What to do with it: python, sh, file, output, or "" for nothing."""
         if self.title:
-            return "output" if self.title in (_OUTPUT, _TIMES) else "file"
+            return "output" if self.title in _OUTPUTS else "file"
         return self.info if self.info in ("python", "sh") else ""
 
     @property
@@ -64,15 +64,23 @@ class Block:
         return found[1] if found else ""
 
     def says(self, printed: str) -> bool:
-        """True where it holds what was printed, but for measured numbers where it is marked so."""
-        if self.title != _TIMES:
-            return self.body.strip("\n") == printed
-        return _unmeasured(self.body) == _unmeasured(printed)
+        """True where it holds what was printed, but for what its title says may differ."""
+        same = _OUTPUTS[self.title]
+        return same(self.body.strip("\n")) == same(printed)
 
 
 def _unmeasured(text: str) -> list[str]:
     """The words of a text with its measured numbers left out."""
     return _MEASURED.sub("…", text).split()
+
+
+def _labels(text: str) -> list[str]:
+    """The first word of each line but of those that go on where the line before ends."""
+    return [words[0] for line in text.splitlines() if (words := line.split()) and not line.startswith(" " * 8)]
+
+
+_OUTPUTS: Final[Mapping[str, Callable[[str], object]]] = {"output": str, "output, times vary": _unmeasured, "output, on one machine": _labels}
+"""Titles of blocks of output, each with what of the text is compared."""
 
 
 def blocks(path: Path) -> list[Block]:

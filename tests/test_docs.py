@@ -83,13 +83,15 @@ def test_the_readme_is_not_empty_of_what_is_tested() -> None:
     assert kinds.count("sh") >= 2
 
 
-def test_a_block_says_what_it_shows_but_for_measured_numbers() -> None:
-    plain, timed = (Block(f'text title="{title}"', "3 kernels  0.12 ms\n", 0, 0) for title in ("output", "output, times vary"))
+def test_a_block_says_what_was_printed_but_for_what_its_title_says() -> None:
+    plain, timed, labels = (Block(f'text title="output{more}"', "3 kernels  0.12 ms\n", 0, 0) for more in ("", ", times vary", ", on one machine"))
     assert plain.says("3 kernels  0.12 ms")
     assert not plain.says("3 kernels  0.13 ms")
     assert timed.says("3 kernels 15.3 ms")
     assert not timed.says("4 kernels 15.3 ms")
     assert not timed.says("3 kernels 15.3 GB/s")
+    assert labels.says("3 threads")
+    assert not labels.says("4 kernels  0.12 ms")
 
 
 def test_the_reference_has_every_rule_operation_stage_and_command() -> None:
