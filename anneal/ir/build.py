@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anneal.errors import DTypeError, ShapeError
-from anneal.ir.dtype import DType, Scalar, dtypes
+from anneal.ir.dtype import TENSOR_DTYPES, DType, Scalar, dtypes
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Dim, Shape, elementwise_shape, product, shape, show
 from anneal.ir.uop import ARENA, UOp
@@ -60,7 +60,7 @@ def iota(length: Dim, dtype: DType = dtypes.int32) -> UOp:
 def check_storable(dtype: DType) -> None:
     """Raise when no buffer can hold `dtype`."""
     if not dtype.storage:
-        names = "float32, float16, bfloat16, int32, uint32 and bool"
+        names = ", ".join(d.name for d in reversed(TENSOR_DTYPES))
         raise DTypeError(f"{dtype.name} cannot be stored in a GPU buffer yet: tensors hold {names}; cast to one of these")
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from anneal.errors import DeviceError
-from anneal.ir.dtype import DType, Scalar, dtypes
+from anneal.ir.dtype import TENSOR_DTYPES, DType, Scalar, dtypes
 from anneal.ir.ops import Op, Ops
 
 Value = Any
@@ -48,7 +48,7 @@ def constant(value: Scalar, dtype: DType) -> Value:
 def held(dtype: DType) -> type[np.generic]:
     """The NumPy type that holds values of `dtype`; raises DeviceError for one that kernels cannot compute in."""
     if dtype not in HELD:
-        raise DeviceError(f"kernels compute in float32, float16, bfloat16, int32, uint32 and bool, not in {dtype.name}")
+        raise DeviceError(f"kernels compute in {', '.join(d.name for d in TENSOR_DTYPES)}, not in {dtype.name}")
     return HELD[dtype]
 
 
