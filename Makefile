@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help train test format lint types rules unit docs clean
+.PHONY: help train test format lint types rules unit docs screenshot clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: $(VENV)/.adapter ## train MODEL (mlp, conv or path/to/file.py:function) on real handwritten digits
 	$(BIN)/anneal train $(MODEL)
@@ -35,8 +35,11 @@ rules: $(VENV)/.tests ## is the compiled rule module as fresh as the rules?
 unit: $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrings
 	$(BIN)/pytest -n $(JOBS)
 
-docs: $(VENV)/.tests ## build the documentation into site/, warnings as errors
+docs: $(VENV)/.docs ## build the documentation into site/, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+screenshot: $(VENV)/.adapter ## draw the dashboard for the README, from a real training
+	$(BIN)/python tools/screenshot.py
 
 clean: ## forget the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis site
@@ -48,6 +51,10 @@ $(VENV)/.package: pyproject.toml tools/venv.sh
 	$(PIP) install --editable .
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.package
+	$(PIP) install --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.tests: $(VENV)/.package
 	$(PIP) install --editable '.[test]'
 	@touch $@
@@ -56,6 +63,7 @@ $(VENV)/.adapter: $(VENV)/.package tools/adapter.sh tools/adapter.py
 	tools/adapter.sh $(BIN)/python
 	@touch $@
 
-$(VENV)/.required: $(VENV)/.package tools/adapter.sh tools/adapter.py
+$(VENV)/.required: $(VENV)/.package tools/adapter.sh tools/adapter.py tools/programs.sh
 	tools/adapter.sh $(BIN)/python required
+	tools/programs.sh tmux:tmux dot:graphviz
 	@touch $@
