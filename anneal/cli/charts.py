@@ -51,13 +51,13 @@ def text(charts: Sequence[Chart], width: int, height: int, *, plain: bool, colou
     tall = max(_SHORT, min(_TALL, height // max(len(rows), 1) - 1))
     made: list[str] = []
     for row in rows:
-        blocks = [_block(chart, width // len(row), tall, plain=plain, colour=colour) for chart in row]
+        blocks = [block(chart, width // len(row), tall, plain=plain, colour=colour) for chart in row]
         made += ["".join(parts).rstrip() for parts in zip_longest(*blocks, fillvalue="")]
     return made
 
 
-def _block(chart: Chart, width: int, height: int, *, plain: bool, colour: bool) -> list[str]:
-    """A chart as lines that are all of one width."""
+def block(chart: Chart, width: int, height: int, *, plain: bool, colour: bool) -> list[str]:
+    """A chart as lines that are all of one width, in the size asked for."""
     import plotext  # type: ignore[import-untyped]
 
     curves = [_thin(_finite(curve), 2 * width) for curve in chart.curves]

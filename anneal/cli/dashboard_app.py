@@ -13,7 +13,6 @@ import os
 import time
 from typing import ClassVar, Final, Protocol
 
-from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -22,6 +21,7 @@ from textual.theme import Theme
 from textual.widgets import Footer, Static
 
 from anneal.cli import dashboard_text as write
+from anneal.cli.charts import Curve
 from anneal.examples.monitor import Monitor
 from anneal.view.phases import COLOURS
 
@@ -31,6 +31,14 @@ FRAME: Final = 0.5
 """Seconds from one drawing of new records to the next: drawing takes time from a training in the same process."""
 SHOWN: Final = 3.0
 """Seconds that a dashboard stays at least, so that a training of a moment can be seen."""
+MOST: Final = 10_000
+"""Steps of which a curve is drawn; of more, evenly spaced ones."""
+HINTS: Final = {
+    "paused": "p goes on",
+    "stopping": "ends after this step; Ctrl-C again ends it at once",
+    "done": "closes by itself; p keeps it open, q closes it",
+}
+"""What keys do in a state, beside the footer."""
 _THEME: Final = Theme("anneal", primary=COLOURS["forward"], secondary=COLOURS["backward"], accent=COLOURS["fused"], dark=True)
 
 
@@ -44,19 +52,16 @@ class Work(Protocol):
         """True when it has ended, however."""
 
 
-class Curve(Static):
-    """Values over steps, under a line with their name and the last of them."""
+class Plot(Static):
+    """Values over steps, in the size that the layout gives it."""
 
-    def __init__(self, name: str, colour: str) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__(id=name.rsplit(maxsplit=1)[-1])
-        self._title, self._colour = name, colour
+        self._title = name
 
-    def show(self, points: write.Points) -> None:
+    def show(self, points: Curve) -> None:
         """Draw the points."""
-        last = f"{points[-1][1]:.4f}" if points else ""
-        text = Text.assemble((self._title, "bold"), " ", last, "\n", no_wrap=True)
-        width, height = self.content_size
-        self.update(text + write.curve(write.thinned(points), width, height - 1, self._colour))
+        self.update(write.curve(self._title, points, self.content_size.width, self.content_size.height))
 
 
 class Dashboard(App[None]):
@@ -79,7 +84,7 @@ class Dashboard(App[None]):
     #heading { text-style: bold; }
     #bar { color: $primary; }
     #curves { height: 1fr; }
-    Curve { width: 1fr; height: 1fr; margin: 1 1 0 0; }
+    Plot { width: 1fr; height: 1fr; margin: 1 1 0 0; }
     #facts, #brief { height: auto; }
     #message { color: $accent; }
     .-narrow #curves { layout: vertical; }
@@ -95,6 +100,7 @@ class Dashboard(App[None]):
         self._shown = shown
         self._began = self._drawn = 0.0
         self._seen = ("", 0)
+        self._said = ""
         self.printed: list[events.Print] = []
         """What others wrote to stdout and stderr meanwhile."""
         self.pressed = 0
@@ -107,12 +113,12 @@ class Dashboard(App[None]):
         yield Static(id="heading", markup=False)
         yield Static(id="bar", markup=False)
         with Horizontal(id="curves"):
-            yield Curve("loss", COLOURS["forward"])
-            yield Curve("held-out accuracy", COLOURS["fused"])
+            yield Plot("loss")
+            yield Plot("held-out accuracy")
         yield Static(id="brief")
         yield Static(id="facts")
         yield Static(id="message", markup=False)
-        yield Footer(compact=True)
+        yield Footer()
 
     def on_mount(self) -> None:
         """Begin."""
@@ -139,8 +145,9 @@ class Dashboard(App[None]):
             self.exit()
 
     def _enough(self) -> bool:
-        """True when nobody waits for the end, or it could be seen for a while."""
-        return self.monitor.stopping or self.monitor.error is not None or time.monotonic() - self._began >= self._shown
+        """True when the end could be seen for a while, or nobody wants to see it."""
+        monitor, held = self.monitor, self.monitor.pausing
+        return monitor.stopping or monitor.error is not None or (not held and time.monotonic() - self._began >= self._shown)
 
     def state(self) -> str:
         """What the training does, in a word; what it was asked for, as long as it has not come to it."""
@@ -157,8 +164,9 @@ class Dashboard(App[None]):
         monitor = self.monitor
         self.query_one("#heading", Static).update(write.heading(monitor, self.state()))
         self.query_one("#bar", Static).update(write.bar(monitor.fraction, self.size.width))
-        self.query_one("#loss", Curve).show([(r.step, r.loss) for r in write.thinned(monitor.records)])
-        self.query_one("#accuracy", Curve).show(monitor.accuracies)
+        self.query_one("#loss", Plot).show([(r.step, r.loss) for r in monitor.records[:: len(monitor.records) // MOST + 1]])
+        self.query_one("#accuracy", Plot).show(monitor.accuracies[:])
+        self.query_one("#message", Static).update(self._said or HINTS.get(self.state(), ""))
         self.query_one("#brief", Static).update(write.brief(monitor))
         self.query_one("#facts", Static).update(write.facts(monitor))
 

@@ -10,25 +10,22 @@ Nothing here knows of the app, so a test or another display can print the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
-import plotext  # type: ignore[import-untyped] # it has no annotations
 from rich.columns import Columns
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from anneal.cli import charts
+from anneal.cli.charts import Chart, Curve
 from anneal.examples.monitor import Monitor
 from anneal.view.phases import COLOURS, kind_of, symbol
 
-T = TypeVar("T")
-Points = Sequence[tuple[int, float]]
-POINTS: Final = 1000
-"""Points of a curve, at most: of more steps, evenly spaced ones are drawn."""
 _LEAST_WIDTH, _LEAST_HEIGHT = 20, 5
-_CURVE: Final = "[⠁-⣿]+"
 _ORDER: Final = tuple(COLOURS)
+_CLOCKED: Final = 10_000
+"""Steps among which those are that were clocked: few are, for it takes time."""
 _KILO: Final = 1024
 _HOUR, _MINUTE = 3600, 60
 
@@ -68,36 +65,12 @@ def heading(monitor: Monitor, state: str) -> str:
     return f"step {monitor.done}/{monitor.steps}  {state}  {monitor.fraction:.0%}  {time}  {monitor.facts.model} on {monitor.facts.device}"
 
 
-def thinned(points: Sequence[T]) -> Sequence[T]:
-    """Evenly spaced points, about `POINTS` at most, the first and the last among them.
-
-    >>> thinned(range(3000))[:2], thinned(range(3000))[-1]
-    ([0, 3], 2999)
-    """
-    stride = -(-len(points) // POINTS) or 1
-    found = points[::stride]
-    return found if not (len(points) - 1) % stride else [*found, points[-1]]
-
-
-def curve(points: Points, width: int, height: int, colour: str) -> Text:
-    """Values over steps, in braille with axes; nothing where there is no room for it or less than two points."""
-    if width < _LEAST_WIDTH or height < _LEAST_HEIGHT or len(points) < 2:
-        return Text("")
-    steps, values = [step for step, _ in points], [value for _, value in points]
-    plotext.clear_figure()
-    plotext.limit_size(False, False)
-    plotext.plot_size(width, height)
-    plotext.theme("clear")
-    plotext.xaxes(True, False)
-    plotext.yaxes(True, False)
-    marks = list(dict.fromkeys((steps[0], (steps[0] + steps[-1]) // 2, steps[-1])))
-    plotext.xticks(marks, [str(step) for step in marks])
-    levels = list(dict.fromkeys((min(values), (min(values) + max(values)) / 2, max(values))))
-    plotext.yticks(levels, [f"{level:.3g}" for level in levels])
-    plotext.plot(steps, values, marker="braille")
-    text = Text(plotext.uncolorize(plotext.build()).rstrip("\n"), style="dim", no_wrap=True)
-    text.highlight_regex(_CURVE, f"not dim {colour}")
-    return text
+def curve(name: str, points: Curve, width: int, height: int) -> Text:
+    """Values over steps under their name and the last of them; that line alone where there is no room for more."""
+    title = f"{name} {points[-1][1]:.4f}" if points else name
+    if width < _LEAST_WIDTH or height < _LEAST_HEIGHT or not points:
+        return Text(title, no_wrap=True)
+    return Text.from_ansi("\n".join(charts.block(Chart(title, [points]), width, height, plain=False, colour=True)), no_wrap=True)
 
 
 def brief(monitor: Monitor) -> Table:
@@ -136,7 +109,7 @@ def _table(rows: dict[str, RenderableType]) -> Table:
 
 
 def _speed(monitor: Monitor) -> str:
-    whole, host, device = monitor.step_seconds, monitor.median("host_seconds"), monitor.median("device_seconds")
+    whole, host, device = monitor.step_seconds, monitor.median("host_seconds"), monitor.median("device_seconds", _CLOCKED)
     if whole is None or host is None:
         return "waiting for the first one"
     name = "NumPy" if monitor.facts.device == "reference" else "GPU"
