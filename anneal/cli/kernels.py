@@ -37,14 +37,13 @@ _WIDTH: Final = 100
 
 def options(parser: shared.Parser) -> None:
     """Add what the verb takes."""
-    parser.usage = "anneal kernels [MODEL] [options]"
     parser.add_argument("model", metavar="MODEL", nargs="?", help="an example (mlp, conv) or your file.py:function")
     shared.add_part(parser)
     parser.add_argument("--only", metavar="KERNEL", help="one kernel, by its name or number")
     parser.add_argument("--wgsl", action="store_true", help="the source too (with --json always)")
     parser.add_argument("--run", action="store_true", help="time each kernel, against the device's peaks")
     parser.add_argument("--diff", nargs=2, metavar=("A", "B"), help='compare two, such as forward step, or mlp "conv step"')
-    shared.add_device(parser, "compile for it (default: for any WebGPU device)")
+    shared.add_device(parser, "compile for it (default: for any device)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,9 @@ def marked(phases: Sequence[str], *, plain: bool = False) -> str:
 def kernel_lines(told: Explained, ink: Ink, width: int, more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """All that is told of a kernel, but its source; `more` are further texts by label, after its costs."""
     kernel, times = told.kernel, "x" if ink.plain else "×"
-    fused = ", fused" if told.fuses else ""
-    lines = [f"{ink.bold(f'{told.number}. {kernel.name}')}  {ink.phases(kernel.phases)}{fused}"]
+    title, phases = f"{told.number}. {kernel.name}", f"{ink.phases(kernel.phases)}{', fused' if told.fuses else ''}"
+    apart = len(title) + len(marked(kernel.phases)) + len(",  fused") > width
+    lines = [ink.bold(title), " " * _INDENT + phases] if apart else [f"{ink.bold(title)}  {phases}"]
 
     def row(label: str, text: str, kind: str = "") -> None:
         lines.extend(_row(label, text, ink, width, kind))

@@ -49,11 +49,11 @@ def _words(body: Body) -> list[str]:
     """The operations worth a word, in order, each once."""
     reductions = [i for i, u in enumerate(body.nodes) if u.op is Ops.REDUCE_AXIS]
     after = body.nodes[reductions[-1] + 1 :] if reductions else body.nodes
-    tail = [_elementwise(u) for u in after if u.op.elementwise and u.op not in _SILENT]
-    found = list(dict.fromkeys([*_reduced(body), *tail]))
+    tail = [u for u in after if u.op is Ops.GATHER or (u.op.elementwise and u.op not in _SILENT)]
+    floats = [u for u in tail if u.dtype.is_float]  # integers beside floats are places, mostly
+    found = list(dict.fromkeys([*_reduced(body), *map(_word, floats or tail)]))
     silent = [u.op.name for u in body.nodes if u.op in _SILENT]
-    gathers = ["gather" for u in body.nodes if u.op is Ops.GATHER]
-    return found or silent[-1:] or gathers[:1] or ["copy"]
+    return found or silent[-1:] or ["copy"]
 
 
 def _reduced(body: Body) -> list[str]:
@@ -84,8 +84,8 @@ def _through_movement(node: UOp) -> tuple[UOp, set[object]]:
     return node, passed
 
 
-def _elementwise(node: UOp) -> str:
-    """What an elementwise operation is: a `where` that puts 0 for what its condition compares is a ReLU."""
+def _word(node: UOp) -> str:
+    """What an operation is: a `where` that puts 0 for what its condition compares is a ReLU."""
     if node.op is Ops.WHERE and is_const(node.src[1], 0):
         compared = [u for u in toposort(node.src[0], enter=lambda u: u.op in (Ops.OR, Ops.AND)) if u.op.compares]
         if compared and all(node.src[2] in u.src for u in compared):
