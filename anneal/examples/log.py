@@ -13,6 +13,7 @@ training that goes on from a checkpoint adds a heading of its own and its steps;
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -137,12 +138,7 @@ def check_writable(path: str) -> None:
     if place.is_dir():
         raise UsageError(f"cannot write the log {path}: it is a folder; name a file in it")
     try:
-        if not place.exists():
-            with tempfile.TemporaryFile(dir=place.parent):
-                return
-        if not os.access(place, os.W_OK):
-            raise UsageError(f"cannot write the log {path}: it is read-only")
-        start = place.open("rb").readline(_LONGEST) if place.is_file() else b""
+        start = _probe(place)
     except OSError as error:
         raise UsageError(f"cannot write the log {path}: {error.strerror or error}") from error
     try:
@@ -150,6 +146,19 @@ def check_writable(path: str) -> None:
             _heading(json.loads(start))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is there and is no log of a training: name another file, or move it away") from error
+
+
+def _probe(place: Path) -> bytes:
+    """The first line of a file that is there; raises OSError where none can be written."""
+    if not place.exists():
+        with tempfile.TemporaryFile(dir=place.parent):
+            return b""
+    if not os.access(place, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is read-only")
+    if not place.is_file():
+        return b""
+    with place.open("rb") as file:
+        return file.readline(_LONGEST)
 
 
 class Log:

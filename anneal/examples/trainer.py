@@ -218,14 +218,13 @@ def follow(trainer: Trainer, monitor: Monitor) -> None:
     """
     every = _interval(monitor.steps - trainer.done)
     try:
-        while True:
-            monitor.wait()
+        monitor.wait()
+        while trainer.done < monitor.steps and not (monitor.stopping and monitor.records):
             for window in trainer.train(monitor.steps, monitor.halt):
                 ends = window.last >= monitor.steps or monitor.halt()
                 accuracy = _scored(trainer, monitor) if ends or window.last % every == 0 else None
                 monitor.add(_records(window, accuracy))
-            if trainer.done >= monitor.steps or monitor.stopping:
-                break
+            monitor.wait()
     except BaseException as error:
         monitor.end(error)
         raise
