@@ -1,8 +1,8 @@
 """The comparison of a document with the TypedDict that says its form.
 
 >>> from anneal.export.schema.kernels import Boundary
->>> check({"value": "add float32(2,)", "scope": "inline", "reason": "", "more": 1}, Boundary)
->>> check({"value": 1, "scope": "inline", "reason": ""}, Boundary)
+>>> check({"value": "add float32(2,)", "scope": "inline", "reason": "", "name": None, "more": 1}, Boundary)
+>>> check({"value": 1, "scope": "inline", "reason": "", "name": None}, Boundary)
 Traceback (most recent call last):
     ...
 anneal.errors.ParseError: value: expected str, found 1
