@@ -15,8 +15,11 @@ from typing import Final, NoReturn
 from anneal.errors import UsageError
 
 VALUED: Final = frozenset(
-    {"--batch", "--device", "--diff", "--load", "--log", "--lr", "--only", "--optimizer", "--output", "--resume", "--save", "--seed", "--steps"}
-)
+    {
+        "--batch", "--device", "--diff", "--find", "--let", "--load", "--log", "--lr", "--node",
+        "--only", "--optimizer", "--output", "--resume", "--save", "--seed", "--stage", "--steps", "--svg",
+    }
+)  # fmt: skip
 """Every option that takes a value, so that a verb can be told from a value before it is known which verb it is."""
 DEVICES: Final = ("webgpu", "reference")
 _SEEDS: Final = 1 << 63

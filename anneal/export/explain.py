@@ -152,7 +152,7 @@ def _alone(event: Event, names: Mapping[UOp, str]) -> Trace:
     before, after = expression(event.before, names), expression(event.after, names)
     ensures = f"{event.rule} has fired once"
     made: Pass = {
-        "stage": event.stage,
+        "stage": "alone",
         "ensures": ensures,
         "nodes": len(toposort(event.after)),
         "rewrites": 1,

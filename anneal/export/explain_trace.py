@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from anneal import rules
+from anneal.autodiff import backward as differentiation
 from anneal.autodiff.backward import PASS_RULES, gradients
 from anneal.codegen.target import Target
 from anneal.export.schema.explain import Input, Kernel, Pass, Step, Trace
@@ -33,7 +34,8 @@ from anneal.view.expression import CUT, Writer, expression, statements
 
 _LINE: Final = 30
 _WHOLE: Final = 60
-_BACKWARD: Final = "gradients are ordinary nodes of the same graph; each is made by the rule of the op that it differentiates"
+BACKWARD: Final = (differentiation.__doc__ or "").partition("\n")[0]
+"""What differentiation says of itself."""
 
 
 def inputs_of(names: Mapping[UOp, str], assumed: Collection[str] = ()) -> list[Input]:
@@ -91,7 +93,7 @@ def tensors(outputs: Sequence[Tensor], names: Mapping[UOp, str], assumed: Collec
     if backward:
         events = [e for e in watched.events if e.stage == "backward"]
         steps = _steps(events, writer)
-        made.append(_pass("backward", _BACKWARD, roots, len(steps), None, _labelled(roots, labels, writer)[len(forward) :], steps))
+        made.append(_pass("backward", BACKWARD, roots, len(steps), None, _labelled(roots, labels, writer)[len(forward) :], steps))
     for move in watched.moves:
         if move.stage == "simplified" and (name := writer.names.get(move.before)) and move.after not in writer.names and name.startswith("%"):
             writer.names[move.after] = f"{name}'"

@@ -171,8 +171,10 @@ class Stage(TypedDict):
     groups: list[GroupUse]
     """The groups that ran in it."""
     model: str
-    nodes_before: int
-    nodes_after: int
+    nodes_before: int | None
+    """None before the first stage."""
+    nodes_after: int | None
+    """None after the last stage, which leaves text."""
     rewrites: int
     milliseconds: float | None
     fired: dict[str, int]
