@@ -125,8 +125,8 @@ def _row(label: str, text: str, ink: Ink, width: int, kind: str) -> list[str]:
 
 
 def _together(items: Iterable[str]) -> str:
-    """A list whose items are not broken into lines where there is room."""
-    return ", ".join(item.replace(" ", _SOLID) for item in items)
+    """A list of values, none of which is parted from its size by the end of a line."""
+    return ", ".join(_SOLID.join(item.rsplit(" ", 2)) for item in items)
 
 
 def counted(ops: Sequence[str], times: str) -> str:
@@ -198,7 +198,8 @@ def summary_lines(told: Explanation, ink: Ink, width: int) -> list[str]:
     symbol = SYMBOLS["fused"][ink.plain]
     uops = f"; {plan.stats['uops']} UOps" if "uops" in plan.stats else ""
     total = sum(b.bytes for b in plan.buffers if isinstance(b.bytes, int))
-    head = f"{len(told.kernels)} kernels; {symbol} {sum(fused.values())} of them fuse phases{kinds}{uops}; {size(total)} of buffers"
+    joint = f"{symbol} {sum(fused.values())} of them fuse phases{kinds}" if fused else "none fuses phases"
+    head = f"{len(told.kernels)} kernel{'s' * (len(told.kernels) != 1)}; {joint}{uops}; {size(total)} of buffers"
     used = {s.boundary.scope for k in told.kernels for s in k.stands}
     legend = "; ".join(f"{SCOPES[scope]}: {meaning}" for scope, meaning in MEANINGS.items() if scope in used)
     return [*wrap(head, width), *(ink.dim(line) for line in wrap(legend, width)), f"plan {plan.fingerprint}"]
