@@ -1,7 +1,7 @@
 """The measuring of `anneal bench`: compilations stage by stage, and computations in turns with PyTorch's.
 
-A time is the host's, from the first call to when the device is done, over as many calls in a row as its clock can tell. The two sides take
-turns, so what slows the machine for a while slows both, and the ratio of each turn is a sample of its own.
+A time is the host's, from the first call to when the device is done, over as many calls in a row as its clock can tell; that of the kernels
+alone is the device's. The two sides take turns, so what slows the machine for a while slows both, and the ratio of each turn is a sample.
 
 >>> from anneal.cli.bench_cases import select
 >>> from anneal.runtime.device import get_device
@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from anneal.cli.bench_cases import Case
@@ -25,13 +27,18 @@ from anneal.export import measured
 from anneal.export.schema.bench import Compilation, Timing
 from anneal.export.schema.bench import Peer as PeerTimes
 from anneal.runtime import pipeline
-from anneal.runtime.device import Device
+from anneal.runtime.device import Device, Storage
 from anneal.runtime.measure import Peaks, Spread, sample
+from anneal.runtime.plan import Plan
 from anneal.tensor.realize import Executable, compile_program
 from anneal.tensor.tensor import Tensor
 
 _LEAST: Final = 3
 """Samples at the least."""
+_SHARE: Final = 4
+"""The kernels alone are given one part in so many of the time."""
+_TICK: Final = 1e-9
+"""What a device's clock can tell apart, about: no time is shorter."""
 _ENOUGH: Final = 0.02
 """Seconds of one sample: many calls of what is quick."""
 _SLOW: Final = 0.5
@@ -75,35 +82,51 @@ def compilation(case: Case, device: Device, seconds: float) -> Compilation:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A computation that can be run."""
+
+    clock: Clock
+    """Of a run, by the host."""
+    plan: Plan
+    storages: Callable[[], Sequence[Storage]]
+    """What the plan runs on by now."""
+    bytes: int
+    flops: int
+
+
 def timing(case: Case, device: Device, peaks: Peaks, peer: Peer | None, seconds: float) -> Timing:
     """Run a computation or a training step for about so many seconds, in turns with PyTorch's."""
-    ours, kernels, nbytes, flops = _step(case, device) if case.kind == "step" else _kernel(case, device)
+    ready = _step(case, device) if case.kind == "step" else _kernel(case, device)
     call = peer.call(case) if peer is not None else None
     theirs = None if call is None else _clock(call, lambda: None)
     turns: list[tuple[float, float]] = []
 
     def turn() -> float:
-        turns.append((ours(), theirs() if theirs else 0.0))
+        turns.append((ready.clock(), theirs() if theirs else 0.0))
         return turns[-1][0]
 
     spread = Spread.of(sample(turn, seconds, _LEAST))
-    ideal = nbytes / peaks.copy_bytes_per_second, flops / peaks.flops_per_second
-    compared = (
-        PeerTimes(seconds=measured.spread(Spread.of([t for _, t in turns])), ratio=measured.spread(Spread.of([o / t for o, t in turns]))) if theirs else None
-    )
+    alone = Spread.of(sample(lambda: sum(device.profile(ready.plan, ready.storages())), seconds / _SHARE, _LEAST))
+    ideal = ready.bytes / peaks.copy_bytes_per_second, ready.flops / peaks.flops_per_second
     return Timing(
         name=case.name,
         doc=case.doc,
-        kernels=kernels,
+        kernels=len(ready.plan.kernels),
         seconds=measured.spread(spread),
-        bytes=nbytes,
-        flops=flops,
-        bytes_per_second=measured.spread(spread.rate(nbytes)),
-        flops_per_second=measured.spread(spread.rate(flops)),
+        device_seconds=measured.spread(alone),
+        bytes=ready.bytes,
+        flops=ready.flops,
+        bytes_per_second=measured.spread(alone.rate(ready.bytes)),
+        flops_per_second=measured.spread(alone.rate(ready.flops)),
         bound="memory" if ideal[0] >= ideal[1] else "compute",
-        of_peak=max(ideal) / spread.median,
-        peer=compared,
+        of_peak=max(ideal) / max(alone.median, _TICK),
+        peer=_compared(turns) if theirs else None,
     )
+
+
+def _compared(turns: Sequence[tuple[float, float]]) -> PeerTimes:
+    return PeerTimes(seconds=measured.spread(Spread.of([t for _, t in turns])), ratio=measured.spread(Spread.of([o / t for o, t in turns])))
 
 
 def _clock(call: Callable[[], object], wait: Callable[[], object]) -> Clock:
@@ -122,19 +145,24 @@ def _clock(call: Callable[[], object], wait: Callable[[], object]) -> Clock:
     return lambda: measure(times)
 
 
-def _kernel(case: Case, device: Device) -> tuple[Clock, int, int, int]:
-    """A computation: its clock, kernels, bytes and operations."""
+def _kernel(case: Case, device: Device) -> _Ready:
+    """A computation on random numbers."""
     assert case.run is not None
     operands = [Tensor.rand(*shape, device=device.name).realize() for shape in case.shapes]
     ready = Executable(trace([case.run(*operands)])[0], device)
-    return _clock(ready.run, device.wait), len(ready.plan.kernels), case.bytes, case.flops
+    return _Ready(_clock(ready.run, device.wait), ready.plan, partial(_storages, ready), case.bytes, case.flops)
 
 
-def _step(case: Case, device: Device) -> tuple[Clock, int, int, int]:
-    """A training step as `anneal train` runs it: its clock, and the kernels, bytes and operations of its plan."""
+def _step(case: Case, device: Device) -> _Ready:
+    """A training step as `anneal train` runs it; bytes and operations are those that its kernels count."""
     trainer = Trainer(Program(EXAMPLES[case.model]), device)
     windows = trainer.train(1 << 30)
     for _ in range(2):
         next(windows)  # the first step alone, then those up to the tenth
     kernels = trainer.plan.kernels
-    return lambda: next(windows).seconds / WINDOW, len(kernels), sum(int(k.bytes) for k in kernels), sum(int(k.flops) for k in kernels)
+    moved, done = sum(int(k.bytes) for k in kernels), sum(int(k.flops) for k in kernels)
+    return _Ready(lambda: next(windows).seconds / WINDOW, trainer.plan, partial(_storages, trainer.executable), moved, done)
+
+
+def _storages(ready: Executable) -> list[Storage]:
+    return [*(b.storage for b in ready.program.buffers), *ready.made]

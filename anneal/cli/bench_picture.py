@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, Final
 
+from anneal.cli.bench_text import time
 from anneal.export.schema.bench import Bench, Compilation, Timing
 from anneal.view.phases import COLOURS
 
@@ -40,20 +41,16 @@ def draw(document: Bench, kind: str) -> bytes:
 def _timings(axes: Any, timings: Sequence[Timing]) -> None:
     """Bars of the part of the peak; a line shows the middle half."""
     middle = [100 * t["of_peak"] for t in timings]
-    scale = [m * t["seconds"]["median"] for m, t in zip(middle, timings, strict=True)]
-    low = [m - s / t["seconds"]["high"] for m, s, t in zip(middle, scale, timings, strict=True)]
-    high = [s / t["seconds"]["low"] - m for m, s, t in zip(middle, scale, timings, strict=True)]
+    scale = [m * t["device_seconds"]["median"] for m, t in zip(middle, timings, strict=True)]
+    low = [m - s / t["device_seconds"]["high"] for m, s, t in zip(middle, scale, timings, strict=True)]
+    high = [s / t["device_seconds"]["low"] - m for m, s, t in zip(middle, scale, timings, strict=True)]
     places = range(len(timings))
     axes.barh(places, middle, xerr=[low, high], color=PALETTE[0], ecolor="#444444", capsize=3)
-    axes.set_yticks(places, [f"{t['name']}\n{_milliseconds(t['seconds']['median'])}" for t in timings], fontsize="small")
+    axes.set_yticks(places, [f"{t['name']}\n{time(t['device_seconds']['median'])}" for t in timings], fontsize="small")
     axes.invert_yaxis()
     axes.axvline(100, color="#888888", linestyle="--", linewidth=1)
     axes.set_title("percent of the peak of copying, or of multiplying and adding", loc="left", fontsize="medium")
     axes.grid(visible=True, axis="x", alpha=0.3)
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms"
 
 
 def _compilations(axes: Any, found: Sequence[Compilation]) -> None:

@@ -17,6 +17,8 @@ from anneal.export.schema.spread import Spread
 
 _FULL: Final = 80
 """Columns of the whole table; a narrower terminal gets fewer of them."""
+_PERCENT: Final = 0.095
+"""The part of the peak below which a digit after the point is shown."""
 _BARS: Final = 40
 """Columns from which bars can be told apart."""
 
@@ -53,33 +55,35 @@ def _head(document: Bench) -> Iterator[str]:
     yield f"peaks: copying {_three(peaks['copy_bytes_per_second'] / 1e9)} GB/s, multiplying and adding {_three(peaks['flops_per_second'] / 1e9)} GFLOP/s"
     if document["torch"]:
         yield f"PyTorch {document['torch']} on the processor, {document['torch_threads']} threads, measured in turns"
+    yield "times are medians; ± is half the distance between the quartiles"
 
 
 def _compilations(found: Sequence[Compilation]) -> Iterator[list[str]]:
-    """Rows of the table of compilations: medians of each stage, and of all with its middle half."""
+    """Rows of the table of compilations: milliseconds of all stages, and the median of each."""
     stages = list(dict.fromkeys(stage for c in found for stage in c["stages"]))
-    yield ["compile, ms", "all", "middle half", *stages]
+    yield ["compile, ms", "all", *stages]
     for c in found:
         each = [_three(c["stages"][stage]["median"] * 1e3) for stage in stages]
-        yield [c["name"], _three(c["total"]["median"] * 1e3), _half(c["total"], 1e3), *each]
+        yield [c["name"], f"{_three(c['total']['median'] * 1e3)} {_wide(c['total'])}", *each]
 
 
 def _timings(found: Sequence[Timing]) -> Iterator[list[str]]:
     """Rows of the table of computations."""
     compared = any(t["peer"] for t in found)
-    yield ["run", "median", "middle half", "rate", "of peak", *(["time/PyTorch"] if compared else [])]
+    yield ["run", "time", "kernels alone", "rate", "of peak", *(["time/PyTorch"] if compared else [])]
     for t in found:
-        memory = t["bound"] == "memory"
-        rate = f"{_three(t['bytes_per_second']['median'] / 1e9)} GB/s" if memory else f"{_three(t['flops_per_second']['median'] / 1e9)} GFLOP/s"
-        scale = 1.0 if t["seconds"]["median"] >= 1 else 1e3 if t["seconds"]["median"] >= 1e-3 else 1e6
-        row = [t["name"], time(t["seconds"]["median"]), _half(t["seconds"], scale), rate, f"{100 * t['of_peak']:.0f}%"]
+        rate = t["bytes_per_second"] if t["bound"] == "memory" else t["flops_per_second"]
+        unit = "GB/s" if t["bound"] == "memory" else "GFLOP/s"
+        times = [f"{time(s['median'])} {_wide(s)}" for s in (t["seconds"], t["device_seconds"])]
+        row = [t["name"], *times, f"{_three(rate['median'] / 1e9)} {unit}", f"{100 * t['of_peak']:.{0 if t['of_peak'] > _PERCENT else 1}f}%"]
         if compared:
-            row.append("" if t["peer"] is None else f"{_three(t['peer']['ratio']['median'])} ({_half(t['peer']['ratio'], 1)})")
+            row.append("" if t["peer"] is None else f"{_three(t['peer']['ratio']['median'])} {_wide(t['peer']['ratio'])}")
         yield row
 
 
-def _half(spread: Spread, scale: float) -> str:
-    return f"{_three(spread['low'] * scale)}-{_three(spread['high'] * scale)}"
+def _wide(spread: Spread) -> str:
+    """Half the distance of the quartiles as part of the median."""
+    return f"±{50 * (spread['high'] - spread['low']) / spread['median'] if spread['median'] else 0:.0f}%"
 
 
 def _table(rows: Sequence[Sequence[str]], width: int, style: Style) -> list[str]:

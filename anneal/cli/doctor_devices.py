@@ -28,16 +28,16 @@ from anneal.tensor.realize import Executable
 from anneal.tensor.tensor import Tensor
 
 PURPOSES: Final = {
-    "storage_buffers": "buffers of a kernel: more fuse more",
+    "storage_buffers": "buffers of a kernel",
     "workgroup_bytes": "bytes for sums and tiles",
     "invocations": "threads of a workgroup",
     "workgroup_x": "its threads along x or y",
     "workgroup_z": "its threads along z",
     "workgroups": "workgroups along each axis",
     "binding_bytes": "bytes of the largest tensor",
-    "local_memory": "tiles, where faster than the caches",
+    "local_memory": "tiles in workgroup memory",
     "float16": "tensors of dtype float16",
-    "timestamps": "kernels timed by the GPU's own clock",
+    "timestamps": "kernels timed by the GPU",
 }
 """What the compiler uses each limit and feature for."""
 _ROWS, _INNER, _COLUMNS = 37, 24, 17

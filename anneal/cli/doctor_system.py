@@ -21,7 +21,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-import anneal
 from anneal.export.schema.doctor import Browser, Cache, Package, Site, Terminal
 
 PACKAGES: Final = {
@@ -124,7 +123,7 @@ def browsers() -> list[Browser]:
 
 def site() -> Site:
     """The visualizer's site beside the package, as it is built from a checkout."""
-    path = Path(anneal.__file__).resolve().parents[1] / "viz" / "dist"
+    path = Path(__file__).resolve().parents[2] / "viz" / "dist"
     return Site(path=str(path), found=(path / "index.html").is_file(), bytes=_contents(path)[1])
 
 

@@ -70,11 +70,11 @@ def _device(device: Device) -> Iterator[str]:
         yield f"  copies up to {copy['most'] / 1e9:,.1f} GB/s, {_middle(copy)}"
         yield f"  multiplies and adds up to {arithmetic['most'] / 1e9:,.1f} GFLOP/s, {_middle(arithmetic)}"
     if device["limits"]:
-        yield f"  {'limit':<16} {'have':>11} {'need':>11}  used for"
+        yield f"  {'limit':<16} {'have':>13} {'need':>11}  used for"
     for limit in device["limits"]:
-        yield f"  {limit['name']:<16} {limit['have']:>11,} {limit['need']:>11,}  {limit['purpose']}"
+        yield f"  {limit['name']:<16} {limit['have']:>13,} {limit['need']:>11,}  {limit['purpose']}"
     for feature in device["features"]:
-        yield f"  {feature['name']:<16} {'yes' if feature['have'] else 'no':>11} {'':>11}  {feature['purpose']}"
+        yield f"  {feature['name']:<16} {'yes' if feature['have'] else 'no':>13} {'':>11}  {feature['purpose']}"
 
 
 def _middle(spread: Spread) -> str:

@@ -38,15 +38,18 @@ class Timing(TypedDict):
     kernels: int
     seconds: Spread
     """From the call to the result, by the host's clock, many runs in a row with one wait."""
+    device_seconds: Spread
+    """Of the kernels alone, by the device's clock where it has one."""
     bytes: int
     """Bytes to read and to write, each element once."""
     flops: int
     bytes_per_second: Spread
+    """Of the kernels alone, as the next."""
     flops_per_second: Spread
     bound: Literal["memory", "compute"]
     """What would take longer if the device were at its peak."""
     of_peak: float
-    """The time that this would take, as part of the median; more than 1 where a cache is faster than memory."""
+    """The time that this would take, as part of the median of the kernels; more than 1 where a cache is faster than memory."""
     peer: Peer | None
 
 
