@@ -118,13 +118,17 @@ def _own_lines(roots: Sequence[UOp], known: Mapping[UOp, str], most: int) -> lis
     size: dict[UOp, int] = {}
     for node in nodes:
         parts = {s: 1 if s in known or s in chosen else size[s] for s in node.src if _opens(node)}
-        total = 1 + sum(parts.values())
-        while total > most and max(parts.values()) > 1:
+        while _total(node, parts) > most and max(parts.values()) > 1:
             largest = max(parts, key=lambda u: parts[u])
             chosen.add(largest)
-            total, parts[largest] = total - parts[largest] + 1, 1
-        size[node] = total
+            parts[largest] = 1
+        size[node] = _total(node, parts)
     return [u for u in nodes if u in chosen]
+
+
+def _total(node: UOp, parts: Mapping[UOp, int]) -> int:
+    """Parts of a node's own text."""
+    return 1 + sum(parts[s] for s in node.src if s in parts)
 
 
 def _opens(node: UOp) -> bool:

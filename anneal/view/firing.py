@@ -30,7 +30,7 @@ from anneal.view.instances_tensor import Maker
 __all__ = ["Firing", "firing", "statements"]
 
 _TRIES: Final = 2000
-_ENOUGH: Final = 60
+_ENOUGH: Final = 40
 _LARGE: Final = 100.0
 _INPUTS: Final = frozenset({Ops.VARIABLE, Ops.PARAM, Ops.RANGE})
 _ODD: Final = frozenset({dtypes.uint32, dtypes.float16, dtypes.bfloat16})
