@@ -13,6 +13,7 @@ import pytest
 
 from anneal import nn
 from anneal.export.schema.check import check
+from anneal.export.schema.log import Header, Step
 from anneal.export.schema.train import Training
 
 Run = Callable[..., Any]
@@ -236,3 +237,112 @@ class TestCheckpointsThatDoNotFit:
 
     def test_that_is_further_already(self, anneal: Run, made: Path) -> None:
         assert "is at step 2 already: --steps counts from the start" in self.refused(anneal, made, "mlp", "--steps", "2")
+
+
+# The log.
+
+
+def lines(path: Path) -> list[Any]:
+    import json
+
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_step_is_in_the_log(anneal: Run, tmp_path: Path) -> None:
+    done = anneal("train", "mlp", "--steps", "35", "--json", "--device", "webgpu", "--log", "run.jsonl")
+    assert done.code == 0, done.err
+    head, *steps = lines(tmp_path / "run.jsonl")
+    check(head, Header)
+    for step in steps:
+        check(step, Step)
+    assert [s["step"] for s in steps] == list(range(1, 36))
+    assert (steps[0]["loss"], steps[-1]["loss"]) == (done.json["loss_first"], done.json["loss_last"])
+    assert [[s["step"], s["accuracy"]] for s in steps if s["accuracy"] is not None] == done.json["accuracies"]
+    assert steps[-1]["accuracy"] == done.json["accuracy"]
+    assert done.json["log"] == "run.jsonl"
+    for key in ("model", "device", "backend", "batch", "optimizer", "seed", "uops", "kernels", "phases", "bytes", "parameters", "fingerprint"):
+        assert head[key] == done.json[key], key
+    assert sum(n for phases, n in head["phases"].items() if "+" in phases) == done.json["kernels_fused"]
+
+
+def test_logging_and_watching_change_no_number(anneal: Run) -> None:
+    common = ("train", "mlp", "--steps", "12", "--batch", "8", "--json", "--device", "reference")
+    plain, logged = anneal(*common).json, anneal(*common, "--log", "run.jsonl").json
+    for key in ("loss_first", "loss_last", "accuracy", "accuracies", "fingerprint"):
+        assert plain[key] == logged[key], key
+
+
+def test_a_killed_training_leaves_all_but_its_last_window(spawn: Spawn, tmp_path: Path) -> None:
+    from anneal.examples.log import read
+
+    process = spawn("train", "mlp", "--steps", "1000000", "--json", "--device", "reference", "--log", "run.jsonl")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "step      20/" in line:
+            process.kill()
+            break
+    process.communicate(timeout=60)
+    records = read(str(tmp_path / "run.jsonl")).records
+    assert len(records) >= 20
+    assert [r.step for r in records] == list(range(1, len(records) + 1))
+
+
+def test_a_resumed_training_goes_on_in_its_log(anneal: Run, tmp_path: Path) -> None:
+    from anneal.examples.log import read
+
+    common = ("train", "mlp", "--device", "reference", "--batch", "8", "--json")
+    assert anneal(*common, "--steps", "22", "--log", "whole").code == 0
+    assert anneal(*common, "--steps", "13", "--log", "parts", "--save", "saved").code == 0
+    with (tmp_path / "parts").open("a") as file:
+        file.write('{"step":14,"lo')
+    done = anneal(*common, "--steps", "22", "--log", "parts", "--resume", "saved")
+    assert done.code == 0, done.err
+    whole, parts = read(str(tmp_path / "whole")), read(str(tmp_path / "parts"))
+    assert [(r.step, r.loss) for r in parts.records] == [(r.step, r.loss) for r in whole.records]
+    assert (parts.header["start"], parts.header["steps"]) == (13, 22)
+
+
+def test_a_log_of_another_training_or_no_log_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from anneal.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    common = ("train", "mlp", "--device", "reference", "--batch", "8", "--steps", "2")
+    assert main([*common, "--log", "log", "--save", "saved"]) == 0
+    assert main([*common, "--log", "other", "--seed", "1"]) == 0
+    (tmp_path / "text").write_text("my thesis")
+    capsys.readouterr()
+    for options, said in (
+        (("--log", "text"), "text is there and is no log of a training"),
+        (("--log", "saved"), "saved is there and is no log of a training"),
+        (("--log", "."), "it is a folder"),
+        (("--log", "missing/log"), "No such file or directory"),
+        (("--steps", "4", "--resume", "saved", "--log", "other"), "the log other is of another training, with seed 1 and not 0"),
+        (("--save", "new", "--log", "./new"), "--save and --log name the same file"),
+    ):
+        before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        assert main([*common, *options]) == 2
+        out, err = capsys.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1), err
+        assert said in err
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_disk_that_is_full_ends_the_log_and_not_the_training(anneal: Run) -> None:
+    done = anneal("train", "mlp", "--steps", "12", "--json", "--device", "reference", "--log", "/dev/full")
+    assert done.code == 0
+    assert done.json["steps"] == 12
+    assert "the log /dev/full ends at step 0: No space left on device; the training goes on" in done.err
+    assert done.err.count("No space left") == 1
+    assert "Traceback" not in done.err
+
+
+def test_ctrl_c_leaves_a_whole_log(spawn: Spawn, tmp_path: Path) -> None:
+    import json
+
+    from anneal.examples.log import read
+
+    code, out, _ = interrupt(spawn("train", "mlp", "--steps", "1000000", "--log", "run.jsonl", "--json", "--device", "reference"), "step      10/")
+    assert code == 0
+    curve = read(str(tmp_path / "run.jsonl"))
+    assert (curve.cut, curve.records[-1].step) == (False, json.loads(out)["steps"])
+    assert curve.records[-1].accuracy == json.loads(out)["accuracy"]
