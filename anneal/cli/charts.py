@@ -45,7 +45,7 @@ class Chart(NamedTuple):
 
 
 def text(charts: Sequence[Chart], width: int, height: int, *, plain: bool, colour: bool) -> list[str]:
-    """Charts as lines for a terminal of `width` columns and `height` rows: two side by side where there is room."""
+    """Charts as lines for a terminal of `width` columns and `height` rows, two side by side where there is room; raises AnnealError without plotext."""
     across = 2 if width >= _WIDE else 1
     rows = [charts[i : i + across] for i in range(0, len(charts), across)]
     tall = max(_SHORT, min(_TALL, height // max(len(rows), 1) - 1))
@@ -58,8 +58,7 @@ def text(charts: Sequence[Chart], width: int, height: int, *, plain: bool, colou
 
 def block(chart: Chart, width: int, height: int, *, plain: bool, colour: bool) -> list[str]:
     """A chart as lines that are all of one width, in the size asked for."""
-    import plotext  # type: ignore[import-untyped]
-
+    plotext = _plotext()
     curves = [_thin(_finite(curve), 2 * width) for curve in chart.curves]
     steps = [step for curve in curves for step, _ in curve]
     plotext.clear_figure()
@@ -80,6 +79,14 @@ def block(chart: Chart, width: int, height: int, *, plain: bool, colour: bool) -
     plotext.clear_figure()
     drawn = drawn if colour else plotext.uncolorize(drawn)
     return (drawn.translate(_ASCII) if plain else drawn).splitlines()
+
+
+def _plotext() -> Any:
+    try:
+        import plotext  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise AnnealError(f"curves in the terminal need plotext ({error}): pip install plotext; --json prints the numbers without it") from error
+    return plotext
 
 
 def _finite(curve: Curve) -> Curve:
@@ -115,7 +122,7 @@ def picture(charts: Sequence[Chart], names: Sequence[str], kind: str) -> bytes:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise AnnealError(f"pictures need matplotlib ({error}): pip install 'anneal-compiler[plot]'; without --output the curves are drawn here") from error
-    tight: dict[str, Any] = {"format": kind, "metadata": {"Date": None} if kind == "svg" else {"Software": None}}
+    written: dict[str, Any] = {"format": kind, "metadata": {"Date": None} if kind == "svg" else {"Software": None}}
     with mpl.rc_context({**mpl.rcParamsDefault, "svg.hashsalt": "anneal"}):
         figure = Figure(figsize=(8, 2.4 * len(charts)), dpi=120, layout="constrained")
         for chart, axes in zip(charts, figure.subplots(len(charts), sharex=True, squeeze=False)[:, 0], strict=True):
@@ -129,5 +136,5 @@ def picture(charts: Sequence[Chart], names: Sequence[str], kind: str) -> bytes:
         if len(names) > 1:
             figure.axes[0].legend(fontsize="small")
         target = io.BytesIO()
-        figure.savefig(target, **tight)
+        figure.savefig(target, **written)
     return target.getvalue()

@@ -2,7 +2,8 @@
 
 The host uploads the row numbers of a batch and nothing else; losses wait on the device, in a ring of buffers, until a window of steps is
 read at once. Batch, parameters and random numbers of step n depend on the seed and n alone, so training that stops and is resumed gives
-the numbers of training that did not stop.
+the numbers of training that did not stop. Now and then the last step of a window is clocked kernel by kernel on the device, which changes no
+number either.
 
 >>> from anneal.examples import EXAMPLES
 >>> from anneal.runtime.device import get_device

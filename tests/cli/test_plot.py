@@ -217,6 +217,13 @@ def test_without_matplotlib_it_says_what_to_install(run: str, tmp_path: Path, mo
     assert main(["plot", run]) == 0
 
 
+def test_without_plotext_it_says_what_to_install(run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "plotext", None)
+    assert main(["plot", run]) == 1
+    assert "pip install plotext" in capsys.readouterr().err
+    assert main(["plot", run, "--json"]) == 0
+
+
 def test_a_full_disk_is_told(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "full.png").symlink_to("/dev/full")
     assert main(["plot", run, "--output", "full.png"]) == 1
