@@ -14,10 +14,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
-_COLOURS: Final = {"forward": "0;173;216", "backward": "255;122;69", "update": "170;170;170", "fused": "242;197;124"}
-_SYMBOLS: Final = {"forward": ("—", "-"), "backward": ("╌", "~"), "update": ("↻", "^"), "fused": ("▪", "#")}
+from anneal.view.phases import COLOURS, kind_of, symbol
 
 
 class Style:
@@ -28,9 +27,14 @@ class Style:
         wanted = not plain and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.colour = wanted and stream.isatty()
 
+    def text(self, text: str) -> str:
+        """The text as it is."""
+        return text
+
     def paint(self, text: str, kind: str) -> str:
         """The text in the colour of a phase, or of what is fused."""
-        return f"\x1b[38;2;{_COLOURS[kind]}m{text}\x1b[0m" if self.colour else text
+        red, green, blue = bytes.fromhex(COLOURS[kind][1:])
+        return f"\x1b[38;2;{red};{green};{blue}m{text}\x1b[0m" if self.colour else text
 
     def dim(self, text: str) -> str:
         """The text in the background."""
@@ -42,8 +46,8 @@ class Style:
 
     def phases(self, phases: Sequence[str]) -> str:
         """Phases with their symbol and colour; several are fused."""
-        kind = phases[0] if len(phases) == 1 else "fused"
-        return self.paint(f"{_SYMBOLS[kind][self.plain]} {'+'.join(phases)}", kind)
+        kind = kind_of(tuple(phases))
+        return self.paint(f"{symbol(kind, ascii_only=self.plain)} {'+'.join(phases)}", kind)
 
 
 def emit(document: Any) -> None:

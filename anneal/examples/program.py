@@ -15,15 +15,19 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from anneal import nn
+from anneal.codegen.target import Target
 from anneal.errors import UsageError
 from anneal.examples.example import Data, Example, make_optimizer
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
 from anneal.ir.shape import show
+from anneal.nn.modules import Modules
 from anneal.tensor import realize, storage
+from anneal.tensor.graph import describe, input_names
 from anneal.tensor.realize import Program as Traced
 from anneal.tensor.storage import Buffer
 from anneal.tensor.tensor import Tensor
+from anneal.view.graph import Graph
 
 Part = Literal["forward", "backward", "step"]
 
@@ -77,9 +81,10 @@ class Program:
         return {**nn.state.get_state_dict(self.model, "model"), **{f"optimizer.{k}": v for k, v in optimizer.items()}}
 
     def names(self) -> dict[str, Tensor]:
-        """Every buffer of the program by the name that a reader would give it."""
+        """Every buffer of the program, and the gradients that there are by now, by the name that a reader would give it."""
         named = {k.removeprefix("model."): v for k, v in self.state().items()}
-        return {**named, **self.data._asdict(), "batch": self.index}
+        gradients = {f"{k}.grad": v.grad for k, v in named.items() if v.grad is not None}
+        return {**named, **gradients, **self.data._asdict(), "batch": self.index}
 
 
 def _rows(inputs: Tensor, labels: Tensor, what: str) -> int:
@@ -93,8 +98,25 @@ def _rows(inputs: Tensor, labels: Tensor, what: str) -> int:
 def trace(outputs: Sequence[Tensor], names: Mapping[str, Tensor] | None = None) -> tuple[Traced, list[str]]:
     """The program of some tensors, and a name for each of its inputs."""
     traced = realize.trace([t.uop for t in outputs])
+    return traced, input_names(traced, _buffers(names or {}))
+
+
+def graph_of(
+    outputs: Sequence[Tensor], names: Mapping[str, Tensor], seen: Modules, *, stage: str = "tensor", target: Target | None = None, title: str = ""
+) -> Graph:
+    """The graph of some tensors after a stage, with names for tensors and what was seen of the user's modules while the program was built.
+
+    Where the program was built inside `anneal.trace()`, and this is called there too, the graph knows which gradient rules made its nodes.
+    """
+    known = {**{tensor.uop: f"{path}()" for tensor, path in reversed(seen.results)}, **{tensor.uop: name for name, tensor in names.items()}}
+    buffers = _buffers({**names, **seen.tensors()})
+    return describe([t.uop for t in outputs], stage, target, title=title, buffers=buffers, names=known, modules=seen.places, kinds=seen.kinds)
+
+
+def _buffers(names: Mapping[str, Tensor]) -> dict[Buffer, str]:
+    """The buffers among some tensors, by name; the first name counts."""
     known: dict[Buffer, str] = {}
-    for name, tensor in (names or {}).items():
+    for name, tensor in names.items():
         if tensor.uop.op in (Ops.BUFFER, Ops.ASSIGN):
             known.setdefault(storage.buffer_of(storage.base(tensor.uop)), name)
-    return traced, [known.get(buffer, f"input{slot}") for slot, buffer in enumerate(traced.buffers)]
+    return known

@@ -1,11 +1,11 @@
-"""A tensor graph as a document and as text.
+"""A graph after a stage as a document: its nodes, what they were made from, and what rules did.
 
 Nodes are numbered in the order of a walk from the outputs, operands first, so the same program gives the same document.
 
 >>> from anneal.ir import build
 >>> from anneal.ir.dtype import dtypes
 >>> x = build.param(0, (2, 3), dtypes.float32)
->>> document = describe(build.sink(build.reduce_axis(Ops.ADD, x, (1,))), "demo", "forward", ["x"])
+>>> document = describe(shown.Graph("tensor", ((build.sink(build.reduce_axis(Ops.ADD, x, (1,))),),), names={x: "x"}), "demo", "forward")
 >>> [(n["op"], n["name"], n["src"]) for n in document["nodes"]]
 [('param', 'x', []), ('reduce_axis', None, [0])]
 """
@@ -13,35 +13,58 @@ Nodes are numbered in the order of a walk from the outputs, operands first, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from pathlib import PurePath
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from anneal.export.schema.graph import VERSION, Graph, Node, Size
+from anneal.analysis.bounds import bounds
+from anneal.export.schema.graph import VERSION, Graph, Kernel, Made, Node, Number, Rewrite, Size
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Dim, shape, show
 from anneal.ir.uop import UOp
+from anneal.view import graph as shown
+from anneal.view.history import Step
+from anneal.view.tree import phases_of
 
 Part = Literal["forward", "backward", "step"]
 
 
-def describe(sink: UOp, model: str, part: Part, names: Sequence[str] = ()) -> Graph:
-    """The document of the graph whose outputs `sink` holds, with names for its parameters by slot."""
-    nodes = [u for u in toposort(sink) if u is not sink]
-    ids = {u: i for i, u in enumerate(nodes)}
+def describe(graph: shown.Graph, model: str, part: Part, selected: Sequence[int] | None = None) -> Graph:
+    """The document of a graph."""
+    rewrites = [s for s in graph.history.steps if s.stage == graph.stage]
+    past = _past(graph, rewrites)
+    ids = {**graph.numbers, **past}
     return {
         "schema": "anneal.graph",
         "version": VERSION,
         "model": model,
         "part": part,
-        "nodes": [_node(u, ids, names) for u in nodes],
-        "outputs": [ids[u] for u in sink.src],
+        "stage": graph.stage,
+        "ensures": graph.ensures,
+        "nodes": [_node(graph, u, ids) for u in graph.order],
+        "past": [_node(graph, u, ids) for u in past],
+        "outputs": [ids[u] for u in graph.results],
+        "kernels": [_kernel(graph, i, name) for i, name in enumerate(graph.kernels)],
+        "modules": graph.kinds,
+        "rewrites": [_rewrite(s, ids) for s in rewrites],
+        "selected": None if selected is None else list(selected),
     }
 
 
-def _node(node: UOp, ids: dict[UOp, int], names: Sequence[str]) -> Node:
-    named = node.op is Ops.PARAM and node.arg[0] < len(names)
+def _past(graph: shown.Graph, rewrites: Iterable[Step]) -> dict[UOp, int]:
+    """The nodes that are gone by the stage but are told of, with numbers that go on from those of the stage."""
+    told: dict[UOp, None] = {}
+    waiting = [*graph.order, *(u for s in rewrites for u in (s.before, s.after))]
+    while waiting:
+        found = [u for u in toposort(*waiting, enter=lambda u: u not in told) if u not in told and u.op is not Ops.SINK]
+        told.update(dict.fromkeys(found))
+        waiting = [u for node in found if (step := graph.history.maker(node)) is not None for u in (step.before, step.after) if u not in told]
+    first = len(graph.order)
+    return {u: first + i for i, u in enumerate(u for u in toposort(*told) if u not in graph.numbers and u.op is not Ops.SINK)}
+
+
+def _node(graph: shown.Graph, node: UOp, ids: dict[UOp, int]) -> Node:
+    step = graph.history.maker(node)
     return {
         "id": ids[node],
         "op": node.op.name,
@@ -52,8 +75,31 @@ def _node(node: UOp, ids: dict[UOp, int], names: Sequence[str]) -> Node:
         "phase": node.phase,
         "rule": node.rule,
         "origin": {"file": node.origin[0], "line": node.origin[1]} if node.origin else None,
-        "name": names[node.arg[0]] if named else None,
+        "name": graph.name(node),
+        "module": graph.module(node),
+        "bounds": _bounds(node),
+        "made": None if step is None else _made(step, ids),
     }
+
+
+def _made(step: Step, ids: dict[UOp, int]) -> Made:
+    return {"stage": step.stage, "by": step.by, "rule": step.ruled, "source": ids[step.before], "result": ids[step.after]}
+
+
+def _rewrite(step: Step, ids: dict[UOp, int]) -> Rewrite:
+    return {"rule": step.by, "before": ids[step.before], "after": ids[step.after]}
+
+
+def _kernel(graph: shown.Graph, number: int, name: str) -> Kernel:
+    roots = graph.roots(number)
+    return {"name": name, "phases": list(phases_of(roots)), "roots": [graph.numbers[u] for u in roots]}
+
+
+def _bounds(node: UOp) -> list[Number] | None:
+    if node.dtype.is_float:
+        return None
+    low, high = bounds(node)
+    return None if low is None or high is None else [low, high]
 
 
 def _dim(dim: Dim) -> Size:
@@ -69,39 +115,3 @@ def _plain(arg: Any) -> Any:
     if isinstance(arg, UOp):
         return _dim(arg)
     return str(arg) if isinstance(arg, float) and not math.isfinite(arg) else arg
-
-
-def lines(document: Graph, paint: Callable[[Sequence[str]], str], dim: Callable[[str], str]) -> list[str]:
-    """The document as lines of text: node, op and operands, type, phase, the user's line."""
-    nodes = document["nodes"]
-    calls = [_call(n) for n in nodes]
-    types = [f"{n['dtype']}({', '.join(map(str, n['shape']))})" for n in nodes]
-    number, wide, typed = (max(map(len, column), default=0) for column in ([str(n["id"]) for n in nodes], calls, types))
-    made = []
-    for node, call, kind in zip(nodes, calls, types, strict=True):
-        name = f"%{node['id']}"
-        text = f"{name:>{number + 1}} = {call:<{min(wide, 60)}}  {kind:<{typed}}  {paint([node['phase']])}"
-        made.append(f"{text}  {dim(_place(node))}".rstrip())
-    made.append("return " + ", ".join(f"%{i}" for i in document["outputs"]))
-    return made
-
-
-def _call(node: Node) -> str:
-    """An op with its operands, and what else tells it from others."""
-    operands = [f"%{i}" for i in node["src"]]
-    if node["name"] is not None:
-        operands.append(node["name"])
-    elif node["op"] not in ("reshape", "expand", "param", "buffer") and node["arg"] is not None:
-        operands.append(_argument(node["arg"]))
-    return f"{node['op']}({', '.join(operands)})"
-
-
-def _argument(arg: Any) -> str:
-    return "(" + ", ".join(map(_argument, arg)) + ")" if isinstance(arg, list) else str(arg)
-
-
-def _place(node: Node) -> str:
-    """Where a node comes from: the user's line, the gradient rule."""
-    origin, rule = node["origin"], node["rule"]
-    place = f"{PurePath(origin['file']).name}:{origin['line']}" if origin else ""
-    return f"{place} by {rule}".strip() if rule else place

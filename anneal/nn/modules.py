@@ -7,8 +7,8 @@ that dictionary. Watching costs only the program that is watched; no module know
 >>> net = nn.Sequential(nn.Linear(2, 3), Tensor.relu)
 >>> with watching() as seen:
 ...     y = net(Tensor.ones(4, 2))
->>> seen.results[y.uop], sorted(set(seen.places.values())), seen.kinds
-('net', ['net', 'net.layers.0'], {'net': 'Sequential', 'net.layers.0': 'Linear'})
+>>> [path for tensor, path in seen.results], sorted(set(seen.places.values())), seen.kinds
+(['net.layers.0', 'net'], ['net', 'net.layers.0'], {'net': 'Sequential', 'net.layers.0': 'Linear'})
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Modules:
     def __init__(self) -> None:
         self.places: dict[UOp, str] = {}
         """The path of the module that built each node first."""
-        self.results: dict[UOp, str] = {}
-        """The path of the innermost module that returned a node."""
+        self.results: list[tuple[Tensor, str]] = []
+        """What modules returned, with the path of the module; of a tensor that several pass on, the outermost comes last."""
         self.kinds: dict[str, str] = {}
         """The class of each module that was called, by path."""
         self._paths: dict[int, str] = {}
@@ -59,13 +59,13 @@ class Modules:
                 path = self._stack.pop()[1]
                 for tensor in result if isinstance(result, tuple | list) else (result,):
                     if isinstance(tensor, Tensor):
-                        self.results.setdefault(tensor.uop, path)
+                        self.results.append((tensor, path))
         elif event == "call" and code.co_argcount and code.co_varnames[0] == "self":
             owner = frame.f_locals.get("self")
-            path = self._paths.get(id(owner)) or (self._register(owner, frame) if _begins(owner, code.co_name) else None)
-            if path is not None:
-                self.kinds.setdefault(path, type(owner).__name__)
-                self._stack.append((frame, path))
+            known = self._paths.get(id(owner)) or (self._register(owner, frame) if _begins(owner, code.co_name) else None)
+            if known is not None:
+                self.kinds.setdefault(known, type(owner).__name__)
+                self._stack.append((frame, known))
 
     def _register(self, root: Any, frame: FrameType) -> str:
         """Note an object that is called outside of all modules, and all its parts; returns its path."""

@@ -17,6 +17,7 @@ from anneal.tensor.random import Random
 if TYPE_CHECKING:
     from anneal.codegen.target import Target
     from anneal.runtime.plan import Plan
+    from anneal.view.graph import Graph
 
 
 @final
@@ -38,6 +39,22 @@ class Tensor(Random):
             yield
         finally:
             cls.training = before
+
+    def graph(self, stage: str = "tensor", target: Target | None = None) -> Graph:
+        """The graph that computes this tensor, as it is written or after a stage of the compiler: `simplified`, `kernels`, `lowered`.
+
+        It shows itself in a notebook and prints as a tree; see `anneal.view.graph.Graph`. Nothing is computed. `target` is what it is compiled
+        for, any WebGPU device unless it is given. Raises UsageError for another stage, CompileError where the target cannot run the program.
+        """
+        from anneal.tensor import graph
+
+        return graph.describe([self.uop], stage, target)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the facts, and the values where they have been computed."""
+        from anneal.tensor import html
+
+        return html.page(self)
 
 
 origin.trace_methods(Tensor)

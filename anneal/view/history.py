@@ -18,11 +18,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.rewrite.trace import Event, Move
 
 BACKWARD: Final = "backward"
 """The stage of gradient rules."""
+LEAVES: Final = frozenset({Ops.CONST, Ops.PARAM, Ops.BUFFER, Ops.VARIABLE, Ops.IOTA, Ops.RANGE, Ops.SPECIAL, Ops.LOCAL, Ops.COMMENT})
+"""What is written by its name or value wherever it is read; nothing is told of how it came to be, for it is made anew at many places."""
+WORDS: Final = {
+    "operands": "the same operation, on operands that had changed",
+    "split": "a long reduction, in two",
+    "index": "which element of its operand a movement op reads",
+    "load": "an element of what is stored",
+    "element": "what computes one element of a tensor",
+    "store": "where an element of a stored tensor is written",
+    "binding": "a buffer, as the kernel numbers it",
+    "unroll": "one turn of a loop, written out",
+    "vector": "elements that are read or written together",
+    "loop": "a reduction, as a loop",
+    "instruction": "a value, as an instruction",
+}
+"""What passes do that is no rule."""
 
 
 class Step(NamedTuple):
@@ -61,10 +78,13 @@ class History:
         self._into: dict[UOp, list[Step]] = {}
         self._from: dict[UOp, list[UOp]] = {}
         every = [*self.steps, *(Step(*m, ruled=False) for m in moves)]
+        self.words = frozenset(step.by for step in every)
+        """Every rule that fired, and the passes' own words."""
         self._find_makers(every)
         for step in every:
             self._into.setdefault(step.after, []).append(step)
-            self._from.setdefault(step.before, []).append(step.after)
+            if step.stage != BACKWARD:
+                self._from.setdefault(step.before, []).append(step.after)
 
     def _find_makers(self, steps: Iterable[Step]) -> None:
         """Note for each node the first step that gave it, or something that holds it: rules first, then other steps."""
@@ -76,9 +96,13 @@ class History:
             if step.after not in old:
                 new = toposort(step.after, enter=lambda u, old=old: u not in old)  # type: ignore[misc]
                 for node in new:
-                    if node not in old:
+                    if node not in old and node.op not in LEAVES:
                         self._made.setdefault(node, step)
                 old.update(new)
+
+    def given(self, node: UOp) -> bool:
+        """True for a node of the user's program."""
+        return node in self._given
 
     def maker(self, node: UOp) -> Step | None:
         """The step that made a node; None for a node of the user's program."""

@@ -1,10 +1,10 @@
-"""Names that a reader knows: the variables of the user's source lines.
+r"""Names that a reader knows: the variables of the user's source lines.
 
 A node notes the line that built it; the statement on that line says which variable the result went to. Only what the statement computes last
 gets the name, and a line that cannot be read gives none.
 
 >>> import linecache
->>> linecache.cache["demo.py"] = 0, None, ["y = (x +\\n", "     1)\\n", "model.best = y\\n"], "demo.py"
+>>> linecache.cache["demo.py"] = 0, None, ["y = (x +\n", "     1)\n", "model.best = y\n"], "demo.py"
 >>> variable(("demo.py", 2)), variable(("demo.py", 3)), variable(("demo.py", 9))
 ('y', 'best', None)
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 
 from anneal.ir.graph import users
@@ -58,19 +58,15 @@ def _target(statement: ast.stmt) -> str | None:
     return None
 
 
-def variables(nodes: Iterable[UOp], place: Callable[[UOp], object] = lambda _: None) -> dict[UOp, str]:
-    """For the last node that each statement of the forward program builds, the variable that it went to.
-
-    Nodes of one line that differ in `place`, such as the module that was called, are of different calls.
-    """
+def variables(nodes: Iterable[UOp]) -> dict[UOp, str]:
+    """For the last node that each statement of the forward program builds, the variable that it went to."""
     nodes = list(nodes)
     readers = users(nodes)
     named: dict[UOp, str] = {}
     for node in nodes:
         if node.phase != "forward" or node.origin is None or node.op in _LEAVES:
             continue
-        key = node.origin, place(node)
-        if not any(r.phase == "forward" and (r.origin, place(r)) == key and r.op is not Ops.ASSIGN for r in readers[node]):
+        if not any(r.phase == "forward" and r.origin == node.origin and r.op is not Ops.ASSIGN for r in readers[node]):
             name = variable(node.origin)
             if name is not None:
                 named[node] = name

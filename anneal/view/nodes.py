@@ -15,16 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Self
 
 from anneal.ir.graph import toposort, users
 from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.rewrite.trace import Snapshot
-from anneal.view.history import History
-
-LEAVES: Final = frozenset({Ops.CONST, Ops.PARAM, Ops.BUFFER, Ops.VARIABLE, Ops.IOTA, Ops.RANGE, Ops.SPECIAL, Ops.LOCAL})
-"""What is written by its name or value wherever it is read."""
+from anneal.view.history import LEAVES, History
 
 
 class Nodes:
@@ -77,21 +74,37 @@ class Nodes:
         found = users(self.numbers)
         return {u: found[u] for u in self.numbers}
 
+    def roots(self, number: int) -> tuple[UOp, ...]:
+        """What a graph computes: its outputs, a kernel's stores, or all its instructions."""
+        graph = self.graphs[number]
+        return graph[0].src if len(graph) == 1 and graph[0].op is Ops.SINK else graph
+
+    @property
+    def results(self) -> tuple[UOp, ...]:
+        """The outputs of the program, in order; none where the graphs are kernels."""
+        return () if self.kernels else tuple(u for i in range(len(self.graphs)) for u in self.roots(i))
+
     @cached_property
     def outputs(self) -> dict[UOp, int]:
-        """The nodes that are outputs of the program, and which; none where the graphs are kernels."""
-        roots = self.graphs[0][0].src if not self.kernels and self.graphs and self.graphs[0][0].op is Ops.SINK else ()
-        return {u: i for i, u in reversed(list(enumerate(roots)))}
+        """The nodes that are outputs of the program, and which."""
+        return {u: i for i, u in reversed(list(enumerate(self.results)))}
 
     @cached_property
     def _named(self) -> dict[UOp, str]:
         """The name of each node that has one: its own, or that of what it was before."""
         named = {u: name for u, name in self._names.items() if u in self.numbers}
         for before, name in self._names.items():
+            if before.op in LEAVES:
+                continue
             for node in self.history.became(before)[1:]:
                 if node in self.numbers and node.op not in LEAVES:
                     named.setdefault(node, name)
         return named
+
+    @cached_property
+    def leaf_names(self) -> dict[UOp, str]:
+        """What inputs, and other leaves that have a name, are written as."""
+        return {u: name for u, name in self._names.items() if u.op in LEAVES}
 
     def name(self, node: UOp) -> str | None:
         """What the user's program calls a node."""
@@ -108,6 +121,6 @@ class Nodes:
         return self._modules.get(node)
 
     @classmethod
-    def after(cls, snapshot: Snapshot, **known: object) -> Nodes:
+    def after(cls, snapshot: Snapshot, **known: Any) -> Self:
         """The program after a stage, with what else is known of it."""
-        return cls(snapshot.stage, snapshot.graphs, ensures=snapshot.ensures, **known)  # type: ignore[arg-type]
+        return cls(snapshot.stage, snapshot.graphs, ensures=snapshot.ensures, **known)

@@ -1,4 +1,4 @@
-"""A graph as a tree for the terminal: what is computed last stands at the left, its operands below it, indented.
+r"""A graph as a tree for the terminal: what is computed last stands at the left, its operands below it, indented.
 
 Lines are grouped by phase and by the user's modules, or by kernel. A node stands once; elsewhere its number refers to it. Leaves and short index
 arithmetic stand in the line of their reader (`anneal.view.fold`). What would be indented too far begins a tree of its own.
@@ -7,8 +7,8 @@ arithmetic stand in the line of their reader (`anneal.view.fold`). What would be
 >>> from anneal.ir.dtype import dtypes
 >>> x = param(0, (2, 3), dtypes.float32)
 >>> total = reduce_axis(Ops.ADD, alu(Ops.MUL, x, const(2.0, dtypes.float32)), (1,))
->>> print("\\n".join(lines(Nodes("tensor", ((sink(total),),), names={x: "x"}, title="demo"))))
-demo: tensor
+>>> print("\n".join(lines(Nodes("tensor", ((sink(total),),), names={x: "x"}, title="demo"))))
+demo, stage tensor
 <BLANKLINE>
 — forward
 — %3 = sum(%2, axis=1)  reduce_axis  float32(2, 1)  → output 0
@@ -19,16 +19,18 @@ demo: tensor
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
+from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
-from anneal.view.expression import expression
-from anneal.view.fold import Folded
+from anneal.view.expression import Writer, expression
+from anneal.view.fold import LOWERED, Folded
+from anneal.view.history import LEAVES
 from anneal.view.nodes import Nodes
 from anneal.view.phases import ORDER, PLAIN, Painter, kind_of, symbol
 
@@ -37,7 +39,7 @@ DEPTH: Final = 16
 WIDE: Final = 72
 """Letters of a tree's column, where a line may need more."""
 _GLYPHS: Final = {False: ("├ ", "└ ", "│ ", "  "), True: ("|-", "`-", "| ", "  ")}
-_INPUTS: Final = frozenset({Ops.PARAM, Ops.BUFFER, Ops.VARIABLE})
+INPUTS: Final = frozenset({Ops.PARAM, Ops.BUFFER, Ops.VARIABLE})
 
 
 class Section(NamedTuple):
@@ -54,8 +56,8 @@ class Line(NamedTuple):
     """A node in a tree."""
 
     node: UOp
-    branches: tuple[bool, ...]
-    """For each level, whether the node there is the last of its parent's operands."""
+    branches: tuple[bool | None, ...]
+    """For each level, whether the node there is the last of its parent's operands; None where there is nothing to draw."""
 
 
 def lines(nodes: Nodes, painter: Painter = PLAIN, width: int | None = None) -> list[str]:
@@ -65,7 +67,7 @@ def lines(nodes: Nodes, painter: Painter = PLAIN, width: int | None = None) -> l
     trees = [list(_tree(folded, part)) for part in parts]
     rows = [[_row(folded, line, plain=painter.plain) for line in tree] for tree in trees]
     wide = [min(max((len(row[i]) for group in rows for row in group), default=0), WIDE) for i in range(3)]
-    made = [painter.bold(painter.text(": ".join(filter(None, (nodes.title, nodes.stage)))))]
+    made = [_title(nodes, painter)]
     for part, group, tree in zip(parts, rows, trees, strict=True):
         made += ["", heading(part, painter)]
         for row, line in zip(group, tree, strict=True):
@@ -73,11 +75,31 @@ def lines(nodes: Nodes, painter: Painter = PLAIN, width: int | None = None) -> l
     return [*made, "", summary(folded, painter)]
 
 
+def rows(nodes: Nodes, chosen: Sequence[UOp], painter: Painter = PLAIN, width: int | None = None) -> list[str]:
+    """A line for each of some nodes, nothing folded into it but leaves."""
+    writer = Writer({u: f"%{number}" for u, number in nodes.numbers.items() if u.op not in LEAVES} | nodes.leaf_names)
+    texts = [writer.text(u) if u.op in LEAVES else writer.spelled(u) for u in chosen]
+    table = [(f"%{nodes.numbers[u]} = {text}", u.op.name, typed(u), remarks(nodes, u, plain=painter.plain)) for u, text in zip(chosen, texts, strict=True)]
+    wide = [min(max((len(row[i]) for row in table), default=0), WIDE) for i in range(3)]
+    return [_finish(row, u.phase, wide, painter, width) for row, u in zip(table, chosen, strict=True)]
+
+
+def listing(nodes: Nodes, painter: Painter = PLAIN, width: int | None = None) -> list[str]:
+    """The graph as a line a node, operands first."""
+    return [_title(nodes, painter), *rows(nodes, nodes.order, painter, width), summary(Folded(nodes), painter)]
+
+
+def _title(nodes: Nodes, painter: Painter) -> str:
+    """What is shown, and what holds of it."""
+    said = f": {nodes.ensures}" if nodes.ensures else ""
+    return painter.bold(", ".join(filter(None, (nodes.title, f"stage {nodes.stage}")))) + painter.dim(said)
+
+
 def heading(part: Section, painter: Painter = PLAIN) -> str:
     """The line above a section."""
     kind = kind_of(part.phases)
-    phases = painter.paint(painter.text(f"{symbol(kind, ascii_only=painter.plain)} {'+'.join(part.phases)}"), kind)
-    return f"{phases}  {painter.bold(painter.text(part.title))}".rstrip()
+    phases = painter.paint(f"{symbol(kind, ascii_only=painter.plain)} {'+'.join(part.phases)}", kind)
+    return f"{phases}  {painter.bold(part.title)}".rstrip()
 
 
 def sections(folded: Folded) -> list[Section]:
@@ -124,23 +146,36 @@ def _place(nodes: Nodes, node: UOp, inside: set[UOp]) -> str:
 
 def _kernel(folded: Folded, number: int) -> Section:
     """The lines of one kernel."""
-    raise NotImplementedError
+    graph = folded.nodes.graphs[number]
+    below = toposort(*graph)
+    own = [u for u in below if u in folded.own]
+    loops = ", ".join(f"{expression(r)} < {expression(r.src[0])}" for r in sorted((u for u in below if u.op is Ops.RANGE), key=lambda u: u.arg[::-1]))
+    return Section(phases_of(folded.nodes.roots(number)), f"kernel {number}: {folded.nodes.kernels[number]}" + (f"  for {loops}" if loops else ""), own)
+
+
+def phases_of(roots: Sequence[UOp]) -> tuple[str, ...]:
+    """The phases of what a kernel stores."""
+    stored = {u.phase for u in roots if u.op in (Ops.STORE, Ops.VSTORE)}
+    return tuple(p for p in ORDER if p in stored) or ORDER[:1]
 
 
 def _tree(folded: Folded, part: Section) -> Iterator[Line]:
     """The nodes of a section, each below the first that reads it."""
+    if folded.nodes.stage == LOWERED:
+        yield from _listing(part)
+        return
     here = set(part.nodes)
     parts = {u: [p for p in folded.parts(u) if p in here] for u in part.nodes}
     read = {p for below in parts.values() for p in below}
+    yield from _walk([(u, ()) for u in reversed(part.nodes) if u not in read], parts)
+
+
+def _walk(stack: list[tuple[UOp, tuple[bool, ...]]], parts: dict[UOp, list[UOp]]) -> Iterator[Line]:
+    """The lines below the last entry of the stack, then those below the one before it, each node once; the too deep ones come last."""
     shown: set[UOp] = set()
-    waiting = [(u, ()) for u in reversed(part.nodes) if u not in read]
-    yield from _walk(waiting, parts, shown)
-
-
-def _walk(stack: list[tuple[UOp, tuple[bool, ...]]], parts: dict[UOp, list[UOp]], shown: set[UOp]) -> Iterator[Line]:
-    deep: list[UOp] = []
+    deep: deque[UOp] = deque()
     while stack or deep:
-        node, branches = stack.pop() if stack else (deep.pop(0), ())
+        node, branches = stack.pop() if stack else (deep.popleft(), ())
         if node in shown:
             continue
         shown.add(node)
@@ -153,11 +188,22 @@ def _walk(stack: list[tuple[UOp, tuple[bool, ...]]], parts: dict[UOp, list[UOp]]
             stack.append((operand, (*branches, i == len(below) - 1)))
 
 
+def _listing(part: Section) -> Iterator[Line]:
+    """Instructions in order, what stands in loops and conditions indented."""
+    depth = 0
+    for node in part.nodes:
+        depth -= node.op in (Ops.ENDLOOP, Ops.ENDIF)
+        yield Line(node, (None,) * max(depth, 0))
+        depth += node.op in (Ops.LOOP, Ops.IF)
+
+
 def _row(folded: Folded, line: Line, *, plain: bool) -> tuple[str, str, str, str]:
     """The columns of a line: tree, op, type, and what else is known."""
     nodes, node = folded.nodes, line.node
     branch, last, through, nothing = _GLYPHS[plain]
-    tree = "".join(nothing if b else through for b in line.branches[:-1]) + ("" if not line.branches else last if line.branches[-1] else branch)
+    tree = "".join(through if b is False else nothing for b in line.branches[:-1])
+    if line.branches:
+        tree += nothing if line.branches[-1] is None else last if line.branches[-1] else branch
     return f"{tree}%{nodes.numbers[node]} = {folded.text(node)}", node.op.name, typed(node), remarks(nodes, node, plain=plain)
 
 
@@ -192,15 +238,15 @@ def _finish(row: Sequence[str], phase: str, wide: Sequence[int], painter: Painte
     if width is not None and len(text) + 2 > width:
         text = text[: max(1, width - 3)] + ("..." if painter.plain else "…")[: max(0, width - 2)]
     head, tail = text[: len(row[0])], text[len(row[0]) :]
-    return f"{painter.paint(painter.text(mark), phase)} {painter.text(head)}{painter.dim(painter.text(tail)) if tail else ''}"
+    return f"{painter.paint(mark, phase)} {painter.text(head)}{painter.dim(tail) if tail else ''}"
 
 
 def summary(folded: Folded, painter: Painter = PLAIN) -> str:
     """How large a graph is, in a line."""
     nodes = folded.nodes
     phases = Counter(u.phase for u in nodes.order)
-    told = ", ".join(painter.paint(painter.text(f"{symbol(p, ascii_only=painter.plain)} {phases[p]} {p}"), p) for p in ORDER if phases[p])
-    inputs = sum(u.op in _INPUTS for u in nodes.order)
+    told = ", ".join(painter.paint(f"{symbol(p, ascii_only=painter.plain)} {phases[p]} {p}", p) for p in ORDER if phases[p])
+    inputs = sum(u.op in INPUTS for u in nodes.order)
     ends = _count(len(nodes.kernels), "kernel") if nodes.kernels else _count(len(nodes.outputs), "output")
     ops = _count(len({u.op for u in nodes.order}), "op")
     return f"{_count(len(nodes.order), 'node')} ({told}) of {ops}, {len(folded.own)} of them shown; {_count(inputs, 'input')}, {ends}"

@@ -11,6 +11,7 @@ anneal.errors.ParseError: value: expected str, found 1
 from __future__ import annotations
 
 import types
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from anneal.errors import ParseError
@@ -21,8 +22,9 @@ def check(document: Any, schema: Any, place: str = "") -> None:
     stack: list[tuple[Any, Any, str]] = [(document, schema, place)]
     while stack:
         value, kind, where = stack.pop()
+        kind = _member(value, kind)
         if is_typeddict(kind):
-            hints = get_type_hints(kind)
+            hints = _hints(kind)
             if not isinstance(value, dict) or (missing := sorted(kind.__required_keys__ - value.keys())):
                 lack = f"lacks {', '.join(missing)}" if isinstance(value, dict) else f"is {value!r}"
                 raise ParseError(f"{where or 'the document'} {lack}: expected {kind.__name__}")
@@ -33,6 +35,20 @@ def check(document: Any, schema: Any, place: str = "") -> None:
             raise ParseError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {value!r}")
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _member(value: Any, kind: Any) -> Any:
+    """Of a union, the TypedDict or list that a dict or list has to be; else the kind itself."""
+    if get_origin(kind) in (types.UnionType, Union):
+        for member in get_args(kind):
+            if (isinstance(value, dict) and is_typeddict(member)) or (isinstance(value, list) and get_origin(member) is list):
+                return member
+    return kind
+
+
 def _is(value: Any, kind: Any) -> bool:
     """True where a value is of a kind that is no TypedDict and no list of them."""
     origin = get_origin(kind)
@@ -41,7 +57,7 @@ def _is(value: Any, kind: Any) -> bool:
     if origin is Literal:
         return value in get_args(kind)
     if origin in (types.UnionType, Union):
-        return any(_is(value, k) or (is_typeddict(k) and isinstance(value, dict)) for k in get_args(kind))
+        return any(_is(value, k) for k in get_args(kind))
     if origin is dict:
         return isinstance(value, dict) and all(_is(v, get_args(kind)[1]) for v in value.values())
     if origin is not None or is_typeddict(kind):

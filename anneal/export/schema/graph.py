@@ -1,11 +1,16 @@
-"""The document of `anneal graph`, which the browser reads too."""
+"""The document of `anneal graph`, which the browser reads too.
+
+Nodes are referred to by number: `nodes` has those of the stage, `past` goes on counting with those that they were made from and that are gone by
+then. Whoever follows `made` from a node, step after step, comes to a node of the user's program, whose `made` is None.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final, Literal, TypedDict
 
-VERSION: Final = 1
+VERSION: Final = 2
 Size = int | str
+Number = int | float | str | bool
 
 
 class Origin(TypedDict):
@@ -15,11 +20,26 @@ class Origin(TypedDict):
     line: int
 
 
+class Made(TypedDict):
+    """How a node came to be."""
+
+    stage: str
+    """The stage that did it; `backward` for a gradient rule."""
+    by: str
+    """The rule, or the stage's own word where no rule did it."""
+    rule: bool
+    """True where a rule did it."""
+    source: int
+    """The node that was there before; of a gradient rule, the node that is differentiated."""
+    result: int
+    """What took its place: the node itself, or one that holds it."""
+
+
 class Node(TypedDict):
-    """A node of a tensor graph."""
+    """A node of a graph."""
 
     id: int
-    """Its position: operands come before users."""
+    """Its number. Operands come before users."""
     op: str
     dtype: str
     shape: list[Size]
@@ -29,19 +49,54 @@ class Node(TypedDict):
     """What else the op needs: numbers, text, lists of them, names of ops; None for most."""
     phase: Literal["forward", "backward", "update"]
     rule: str | None
-    """The gradient rule that made it."""
+    """The gradient rule that made it, or what it was made from."""
     origin: Origin | None
     """The user's line that built it."""
     name: str | None
-    """The name of an input."""
+    """What the user calls it: an input, a parameter, a variable, the result of a module."""
+    module: str | None
+    """The module of the user's that it belongs to."""
+    bounds: list[Number] | None
+    """For integers and bools, the least and the largest value, where they are known."""
+    made: Made | None
+    """How it came to be; None for a node of the user's program, for a leaf, and for what the compiler makes of nothing."""
+
+
+class Rewrite(TypedDict):
+    """A rule that fired."""
+
+    rule: str
+    before: int
+    after: int
+
+
+class Kernel(TypedDict):
+    """A kernel, after the stage `kernels` or `lowered`."""
+
+    name: str
+    phases: list[str]
+    roots: list[int]
+    """Its stores; after `lowered`, its instructions in order."""
 
 
 class Graph(TypedDict):
-    """A tensor graph: what a program computes, before the compiler changes it."""
+    """A program after a stage of the compiler."""
 
     schema: Literal["anneal.graph"]
     version: int
     model: str
     part: Literal["forward", "backward", "step"]
+    stage: str
+    ensures: str
+    """What holds after the stage."""
     nodes: list[Node]
+    past: list[Node]
     outputs: list[int]
+    """The outputs of the program; none where there are kernels."""
+    kernels: list[Kernel]
+    modules: dict[str, str]
+    """The class of each of the user's modules, by path."""
+    rewrites: list[Rewrite]
+    """What rules did in the stage, in order."""
+    selected: list[int] | None
+    """The nodes that were searched for; None where none were."""

@@ -1,0 +1,115 @@
+"""A program as its user knows it: names for inputs and nodes, and the graph after each stage.
+
+>>> from anneal import Tensor
+>>> x = Tensor([1.0, 2.0])
+>>> y = x * 1 + 2
+>>> shown = describe([y.uop], "simplified")
+>>> [(u.op.name, shown.name(u)) for u in shown.order]
+[('param', 'x'), ('const', None), ('add', 'y')]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from anneal.errors import UsageError
+from anneal.ir.graph import toposort, users
+from anneal.ir.ops import Ops
+from anneal.ir.uop import ARENA, Origin, UOp
+from anneal.rewrite import session
+from anneal.rewrite.trace import Event, Snapshot, Trace
+from anneal.tensor import realize, storage
+from anneal.tensor.storage import Buffer
+from anneal.view.graph import Graph
+from anneal.view.history import BACKWARD, History
+from anneal.view.names import variable, variables
+
+if TYPE_CHECKING:
+    from anneal.codegen.target import Target
+
+STAGES: Final = ("tensor", "simplified", "kernels", "lowered")
+"""The stages whose graphs can be shown."""
+
+
+def describe(
+    outputs: Sequence[UOp],
+    stage: str = "tensor",
+    target: Target | None = None,
+    *,
+    title: str = "",
+    buffers: Mapping[Buffer, str] | None = None,
+    names: Mapping[UOp, str] | None = None,
+    modules: Mapping[UOp, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> Graph:
+    """The program that computes `outputs`, after a stage, compiled for `target` or any WebGPU device.
+
+    What the caller knows: names of buffers and of nodes, and the modules that built nodes. Which gradient rules fired is known inside
+    `anneal.trace()`. Raises UsageError for a stage that has no graph, CompileError where the target cannot run the program.
+    """
+    if stage not in STAGES:
+        hint = "its result is text: plan.kernels[i].wgsl, or anneal kernels --wgsl; " if stage == "wgsl" else ""
+        raise UsageError(f"no graph after the stage {stage!r}: {hint}there are {', '.join(STAGES)}")
+    with ARENA.crediting():
+        ARENA.origin = None  # nothing that is made here is the user's
+        program = realize.trace(outputs)
+        trace, kernels = _compiled(program, stage, target)
+    same = _counterparts(outputs, program.sink.src)
+    placed = {same[u]: path for u, path in (modules or {}).items() if u in same}
+    named = {same[u]: name for u, name in (names or {}).items() if u in same}
+    nodes = [u for u in toposort(program.sink) if u is not program.sink]
+    named |= variables(nodes)
+    for slot, name in enumerate(input_names(program, buffers or {})):
+        named |= {u: name for u in nodes if u.op is Ops.PARAM and u.arg[0] == slot}
+    history = History([*_gradient_steps(), *trace.events], trace.moves, [program.sink], same)
+    found = next(s for s in trace.snapshots if s.stage == stage)
+    return Graph.after(found, title=title, names=named, modules=placed, kinds=kinds, kernels=kernels, history=history)
+
+
+def input_names(program: realize.Program, known: Mapping[Buffer, str]) -> list[str]:
+    """A name for each input of a program: one that is known, else the variable that the line which made it assigns it to."""
+    nodes = toposort(program.sink)
+    lines: dict[int, set[Origin | None]] = {}
+    for node, readers in users(nodes).items():
+        if node.op is Ops.PARAM:
+            lines.setdefault(node.arg[0], set()).update(r.origin for r in readers)
+    made: list[str] = []
+    for slot, buffer in enumerate(program.buffers):
+        origin = buffer.uop.origin
+        own = variable(origin) if origin is not None and origin not in lines.get(slot, ()) else None  # else it is a part of what the line computes
+        name = known.get(buffer) or own or f"input{slot}"
+        made.append(name if name not in made else f"{name}.{slot}")
+    return made
+
+
+def _compiled(program: realize.Program, stage: str, target: Target | None) -> tuple[Trace, Sequence[str]]:
+    """What the compiler does up to a stage, and what its kernels are called where there are any by then."""
+    if stage == "tensor":
+        trace = Trace()
+        trace.snapshots.append(Snapshot("tensor", "the program as it is written", ((program.sink,),), 0.0, 0))
+        return trace, ()
+    from anneal.codegen.target import Target
+
+    with session.watching() as trace:
+        plan = realize.compile_program(program, target or Target.portable())
+    return trace, [k.name for k in plan.kernels] if stage in ("kernels", "lowered") else ()
+
+
+def _counterparts(outputs: Sequence[UOp], traced: Sequence[UOp]) -> dict[UOp, UOp]:
+    """For each node of the graphs as they were built, the node of the program that stands for it."""
+    found: dict[UOp, UOp] = {}
+    stack = list(zip(outputs, traced, strict=True))
+    while stack:
+        old, new = stack.pop()
+        if old not in found:
+            found[old] = new
+            if storage.realised(old) is None:
+                stack.extend(zip(old.src, new.src, strict=True))
+    return found
+
+
+def _gradient_steps() -> list[Event]:
+    """The gradient rules that whoever watches has seen fire so far."""
+    trace = session.Session().trace
+    return [] if trace is None else [e for e in trace.events if e.stage == BACKWARD]
