@@ -7,7 +7,7 @@ is still read, adds a stored value and the walk runs again. Each round is linear
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from anneal.errors import CompileError
@@ -104,7 +104,23 @@ def _round(wishes: _Wishes, limit: int) -> Schedule | None:
         waiting = [u for u in stuck if u not in wishes.apart]
         wishes.store_first(waiting[: 1 + len(wishes.apart)])
         return None
-    return Schedule(tuple(ordered), builder.buffers, physical, tuple(placement.decisions), wishes.sink.src)
+    kept, unread = _read_again(ordered, builder.buffers, physical, wishes.sink)
+    decisions = tuple(d._replace(scope="inline", reason="read in its own kernel only") if d.node in unread else d for d in placement.decisions)
+    return Schedule(tuple(kept), builder.buffers, physical, decisions, wishes.sink.src)
+
+
+def _read_again(bodies: Sequence[Body], buffers: dict[UOp, UOp], physical: Callable[[UOp], UOp], sink: UOp) -> tuple[list[Body], frozenset[UOp]]:
+    """The bodies without stores of what no body loads and nobody asked for, and those values: a kernel does not load what it computes itself."""
+    loaded = {u for body in bodies for u in memory_of(body.sink)[1]} | {buffers[u] for u in sink.src if u in buffers}
+    unread = {u for u, memory in buffers.items() if memory not in loaded and physical(memory) is memory and u.op is not Ops.CONTIGUOUS}
+    kept = []
+    for body in bodies:
+        pairs = [(root, store) for root, store in zip(body.roots, body.sink.src, strict=True) if root not in unread]
+        if len(pairs) == len(body.roots):
+            kept.append(body)
+        elif pairs:
+            kept.append(replace(body, sink=build.sink(*(s for _, s in pairs)), roots=tuple(r for r, _ in pairs)))
+    return kept, frozenset(unread)
 
 
 def _place(graph: Sequence[UOp], outputs: Sequence[UOp], wishes: _Wishes) -> Placement:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schedule_samples import PORTABLE, SAMPLES, Staged, given, mlp_gradients, mlp_loss, plan_of
 
 import anneal
-from anneal import CompileError, Plan, Target, Tensor, nn
+from anneal import CompileError, Plan, Target, Tensor, dtypes, nn
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.verify import verify
@@ -235,3 +235,12 @@ def test_time_is_linear_in_the_graph(stage: int) -> None:
     small, middle, large = (work_of(depth, stage) for depth in (6, 12, 24))
     assert small > 1000
     assert large - middle < 2.3 * (middle - small)
+
+
+def test_what_only_its_own_kernel_reads_is_not_stored() -> None:
+    table, rows = given(200, 64), Tensor(list(range(-32, 32)), dtype=dtypes.int32)
+    plan = anneal.compile(table[rows].matmul(given(64, 128)), target=PORTABLE)
+    assert len(plan.kernels) == 1
+    loaded = {b.buffer for k in plan.kernels for b in k.bindings if not b.writes}
+    assert {b.buffer for k in plan.kernels for b in k.bindings if b.writes} - loaded == set(plan.outputs)
+    assert not any(b.scope == "global" and "where int32" in b.value for b in plan.kernels[0].boundaries)
