@@ -39,6 +39,7 @@ CATEGORIES: Final[dict[Category, str]] = {
     "kernel": "In the body of a kernel",
     "program": "In a kernel's list of instructions",
 }
+_HANDLERS: Final = handler_names(FOLDER)
 _WIDTH: Final = 88
 _RULES: Final = """\
 A rewrite rule says what may take the place of what: `x + 0 => x`. Every simplification and every gradient is such a rule, and these pages
@@ -121,10 +122,9 @@ def rule(statement: Statement | Gradient) -> str:
 
 def handlers(text: str) -> Iterator[tuple[str, str]]:
     """The functions that a rule calls, each with what it says of itself."""
-    defined = handler_names(FOLDER)
     for name in dict.fromkeys(re.findall(r"(\w+)\(", text)):
-        if name in defined:
-            yield name, " ".join((inspect.getdoc(getattr(import_module(f"anneal.rules.{defined[name]}"), name)) or "").split())
+        if name in _HANDLERS:
+            yield name, " ".join((inspect.getdoc(getattr(import_module(f"anneal.rules.{_HANDLERS[name]}"), name)) or "").split())
 
 
 # Operations and stages
