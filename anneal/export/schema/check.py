@@ -31,6 +31,8 @@ def check(document: Any, schema: Any, place: str = "") -> None:
             stack.extend((v, hints[k], f"{where}.{k}".lstrip(".")) for k, v in value.items() if k in hints)
         elif get_origin(kind) is list and isinstance(value, list):
             stack.extend((v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
+        elif get_origin(kind) is dict and isinstance(value, dict):
+            stack.extend((v, get_args(kind)[1], f"{where}.{k}".lstrip(".")) for k, v in value.items())
         elif not _is(value, kind):
             raise ParseError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {value!r}")
 
@@ -58,8 +60,6 @@ def _is(value: Any, kind: Any) -> bool:
         return value in get_args(kind)
     if origin in (types.UnionType, Union):
         return any(_is(value, k) for k in get_args(kind))
-    if origin is dict:
-        return isinstance(value, dict) and all(_is(v, get_args(kind)[1]) for v in value.values())
     if origin is not None or is_typeddict(kind):
         return False
     return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
