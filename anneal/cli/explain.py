@@ -20,7 +20,7 @@ from anneal import rules
 from anneal.cli import explain_text as text
 from anneal.cli import options as shared
 from anneal.cli.output import Style, emit
-from anneal.errors import UsageError
+from anneal.errors import GradientError, UsageError
 from anneal.export import explain
 from anneal.export.schema.explain import VERSION, Explanation
 from anneal.ir.ops import ALL_OPS
@@ -134,22 +134,25 @@ def _firings() -> Firings:
     return firings()
 
 
-def _signature(method: str) -> str:
-    """How a Tensor method is called."""
+def _parameters(method: str) -> list[inspect.Parameter]:
+    """What a Tensor method takes beside the tensor."""
     from anneal.cli.explain_values import METHODS
 
     function = METHODS[method]
-    parameters = [str(p).partition(":")[0].partition("=")[0] for p in inspect.signature(function).parameters.values()][1:]
+    found = list(inspect.signature(getattr(function, "__func__", function)).parameters.values())
+    return found[1:]
+
+
+def _signature(method: str) -> str:
+    """How a Tensor method is called."""
+    parameters = [str(p).partition(":")[0].partition("=")[0] for p in _parameters(method)]
     return f"x.{method}({', '.join(parameters)})"
 
 
 def _call(method: str) -> str:
     """A call of a Tensor method on tensors alone, named as its parameters are."""
-    from anneal.cli.explain_values import METHODS
-
-    function = METHODS[method]
-    needed = [p for p in list(inspect.signature(function).parameters.values())[1:] if p.default is p.empty]
-    if isinstance(function, classmethod) or any(p.annotation not in _TENSORS or p.kind is not p.POSITIONAL_OR_KEYWORD for p in needed):
+    needed = [p for p in _parameters(method) if p.default is p.empty]
+    if any(p.annotation not in _TENSORS or p.kind is not p.POSITIONAL_OR_KEYWORD for p in needed):
         raise UsageError(f"{method} needs more than tensors: write a call of {_signature(method)}, such as anneal explain 'x.reshape(2, 8)'")
     return f"{method}({', '.join(['x', *(p.name for p in needed)])})"
 
@@ -159,11 +162,12 @@ def _expression(document: Explanation, source: str, arguments: Namespace) -> Non
     from anneal.cli.explain_parse import read
     from anneal.export.explain_trace import scalars, tensors
 
-    found = read(source, arguments.let)
+    found = read(source, arguments.let, tensors=arguments.backward)
     if isinstance(found.outputs, tuple):
-        document["expression"] = tensors(found.outputs, found.names, found.assumed, backward=arguments.backward)
-    elif arguments.backward:
-        raise UsageError(f"{source!r} is arithmetic of scalars, which index buffers and have no gradient: --let 'x=float32(4)' makes x a tensor")
+        try:
+            document["expression"] = tensors(found.outputs, found.names, found.assumed, backward=arguments.backward)
+        except GradientError as error:
+            raise UsageError(f"{source!r}: {error}") from error
+        document["expression"]["source"] = source
     else:
         document["expression"] = scalars(found.outputs, found.names, found.assumed)
-    document["expression"]["source"] = source if isinstance(found.outputs, tuple) else document["expression"]["source"]

@@ -60,14 +60,14 @@ class Let:
     shape: tuple[int, ...] | None = None
 
 
-def read(text: str, lets: Sequence[str]) -> Expression:
-    """The expression as a graph; raises UsageError, pointing at the spot."""
+def read(text: str, lets: Sequence[str], *, tensors: bool = False) -> Expression:
+    """The expression as a graph, one of tensors in any case if asked; raises UsageError, pointing at the spot."""
     tree = _parsed(text)
     given = dict(map(_let, lets))
     names = list(dict.fromkeys(_free(tree)))
     if unknown := [n for n in given if n not in names]:
         raise UsageError(f"--let {unknown[0]}: {text!r} has no free name {unknown[0]!r}: {nearest(unknown[0], names)}")
-    scalar = _is_scalar(tree, given)
+    scalar = not tensors and _is_scalar(tree, given)
     shifts = any(isinstance(n, ast.LShift | ast.RShift) for n in ast.walk(tree))
     default = next((let.dtype for let in given.values() if let.dtype is not None), dtypes.int32 if shifts else dtypes.index)
     inputs = {name: _input(slot, name, given.get(name), default, scalar=scalar) for slot, name in enumerate(names)}

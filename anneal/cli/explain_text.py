@@ -171,7 +171,7 @@ def steps(found: Iterable[Step], style: Style) -> list[str]:
     arrow = "->" if style.plain else "→"
     for number, step in enumerate(found, 1):
         times = f"  {'x' if style.plain else '×'}{step['times']}" if step["times"] > 1 else ""
-        made.append(f"{number:>3} {style.bold(step['rule'])}  {step['text']}{times}")
+        made.append(f"{number:>3} {style.bold(step['rule'])}  {step['text']}{times}".rstrip())
         if step["doc"]:
             made.append(style.dim(f"    # {step['doc']}"))
         made += [f"       {step['before']}", f"{arrow:>6} {step['after']}"]

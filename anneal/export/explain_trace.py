@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from anneal import rules
@@ -20,6 +21,7 @@ from anneal.autodiff.backward import PASS_RULES, gradients
 from anneal.codegen.target import Target
 from anneal.export.schema.explain import Input, Kernel, Pass, Step, Trace
 from anneal.ir import build
+from anneal.ir.dtype import dtypes
 from anneal.ir.graph import substitute, toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
@@ -61,10 +63,10 @@ def scalars(root: UOp, names: Mapping[UOp, str], assumed: Collection[str] = (), 
     watched, started = traced.Trace(), time.perf_counter()
     (final,) = watched.rewrite("simplified", (root,), rules.table(*groups)).roots
     took = (time.perf_counter() - started) * 1e3
-    steps, whole = [], root
+    steps, whole, short = [], root, len(toposort(root)) <= _WHOLE
     for event in watched.events:
-        whole = substitute(whole, {event.before: event.after})
-        after, text = expression(event.after, names), expression(whole, names, _WHOLE)
+        whole = substitute(whole, {event.before: event.after}) if short else whole
+        after, text = expression(event.after, names), expression(whole, names, _WHOLE) if short else CUT
         shown = None if text == after or CUT in text else text
         steps.append(step(event, expression(event.before, names), after, shown))
     result = statements((final,), names)
@@ -73,9 +75,9 @@ def scalars(root: UOp, names: Mapping[UOp, str], assumed: Collection[str] = (), 
 
 
 def tensors(outputs: Sequence[Tensor], names: Mapping[UOp, str], assumed: Collection[str] = (), *, backward: bool = False) -> Trace:
-    """Tensors over PARAM nodes through every stage, compiled for any WebGPU device; with `backward`, their first one's gradients too.
+    """Tensors over PARAM nodes through every stage, compiled for any WebGPU device, or any with float16 where that is used.
 
-    A result of more than one element is differentiated with an input `g` as the gradient of the result.
+    With `backward` the first one's gradients too: where it has more than one element, the input `g` is the gradient of the result.
     """
     roots = [t.uop for t in outputs]
     labels = [""] * len(roots)
@@ -85,7 +87,8 @@ def tensors(outputs: Sequence[Tensor], names: Mapping[UOp, str], assumed: Collec
             for node, gradient in _gradients(roots[0], names).items():
                 roots.append(gradient)
                 labels.append(f"gradient of {names[node]}")
-        plan = compile_graph(build.sink(*roots), Target.portable())
+        halves = any(u.dtype is dtypes.float16 for u in toposort(*roots))
+        plan = compile_graph(build.sink(*roots), replace(Target.portable(), float16=halves))
     writer = Writer(names, _LINE)
     first, *others = watched.snapshots
     forward = roots[: len(outputs)]
@@ -177,15 +180,15 @@ def _labelled(roots: Sequence[UOp], labels: Sequence[str], writer: Writer) -> li
 
 
 def _body(sink: UOp, names: Mapping[UOp, str], snapshots: Sequence[Snapshot]) -> list[str]:
-    """What a kernel stores, its memory called by the inputs' names, `out` and `temporary`."""
+    """What a kernel stores, its memory called by the inputs' names, `out` where no kernel reads it and `stored` where one does."""
     every = [root for s in snapshots if s.stage == "kernels" for graph in s.graphs for root in graph]
     nodes = toposort(*every)
     read = {u.src[0] for u in nodes if u.op is Ops.LOAD}
     called = dict(names)
-    count = {"out": 0, "temporary": 0}
+    count = {"out": 0, "stored": 0}
     for memory in dict.fromkeys(u.src[0] for u in nodes if u.op in (Ops.STORE, Ops.LOAD)):
         if memory not in called:
-            kind = "temporary" if memory in read else "out"
+            kind = "stored" if memory in read else "out"
             called[memory] = f"{kind}{count[kind] or ''}"
             count[kind] += 1
     return statements(sink.src, called)

@@ -90,8 +90,8 @@ class Writer:
         return expression(node, self.names, self.most)
 
     def spelled(self, node: UOp) -> str:
-        """The node as one expression, whether it has a name or not."""
-        return _write(node, self.names, self.most)
+        """The node as one expression, whether it has a number or not; a leaf by its name."""
+        return _write(node, self.names, self.most) if _opens(node) else self.text(node)
 
     def define(self, node: UOp) -> str:
         """Give the node a number, and return the line that says so; the name of a node that has one, the text of a leaf."""

@@ -30,7 +30,7 @@ def drawn(seed: int) -> tuple[UOp, Draft]:
     return alu(Ops.LT if seed % 3 == 1 else Ops.EQ, left, operand(draft, dtypes.index, 2)), draft
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(150))
 def test_what_is_written_reads_back_as_the_same_node(seed: int) -> None:
     node, draft = drawn(seed)
     lets = [f"{u.arg[0]}={u.arg[1]}..{u.arg[2]}" for u in draft.leaves]
@@ -112,12 +112,12 @@ def test_a_number_is_as_short_as_its_dtype_allows(value: float, text: str) -> No
 
 def test_an_expression_is_bounded_and_keeps_what_is_outermost() -> None:
     node = X
-    for step in range(50_000):
+    for step in range(20_000):
         node = (node + step) // 3
     text = expression(node)
     assert len(text) < 1000
     assert CUT in text
-    assert text.endswith("+ 49999) // 3")
+    assert text.endswith("+ 19999) // 3")
 
 
 def test_shared_parts_are_written_once() -> None:

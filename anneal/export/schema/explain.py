@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Final, Literal, TypedDict
 
 VERSION: Final = 1
 
@@ -189,16 +189,19 @@ class Group(TypedDict):
     rules: list[Rule]
 
 
-class Explanation(TypedDict):
-    """What `anneal explain` says; a name of several kinds has a key for each."""
-
+class _Head(TypedDict):
     schema: Literal["anneal.explain"]
     version: int
     what: str
-    op: NotRequired[Operation]
-    rule: NotRequired[Shown]
-    stage: NotRequired[Stage]
-    group: NotRequired[Group]
-    expression: NotRequired[Trace]
-    rules: NotRequired[list[Rule]]
+
+
+class Explanation(_Head, total=False):
+    """What `anneal explain` says; a name of several kinds has a key for each."""
+
+    op: Operation
+    rule: Shown
+    stage: Stage
+    group: Group
+    expression: Trace
+    rules: list[Rule]
     """All rules."""
