@@ -13,11 +13,12 @@ import ast
 import inspect
 import pkgutil
 import re
+import types
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Final, get_type_hints
+from typing import Any, Final, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
 from anneal import rules
 from anneal.cli.main import VERBS, parser_of
@@ -40,6 +41,7 @@ CATEGORIES: Final[dict[Category, str]] = {
     "program": "In a kernel's list of instructions",
 }
 _HANDLERS: Final = handler_names(FOLDER)
+_JSON: Final[dict[object, str]] = {str: "text", int: "whole number", float: "number", bool: "truth value", types.NoneType: "null"}
 _WIDTH: Final = 88
 _RULES: Final = """\
 A rewrite rule says what may take the place of what: `x + 0 => x`. Every simplification and every gradient is such a rule, and these pages
@@ -200,7 +202,7 @@ def documents() -> str:
     """The page of the documents' forms."""
     modules = [import_module(f"{schema.__name__}.{found.name}") for found in pkgutil.iter_modules(schema.__path__)]
     about = inspect.cleandoc(schema.__doc__ or "").split("\n\n", 1)[1]
-    parts = ["# JSON documents", " ".join(about.split())]
+    parts = ["# JSON documents", "What a verb prints with `--json`. " + " ".join(about.split())]
     return "\n\n".join([*parts, *(document(module) for module in modules if forms(module))])
 
 
@@ -214,11 +216,7 @@ def document(module: ModuleType) -> str:
     parts = [f"## {module.__name__.split('.')[-1]}", " ".join((module.__doc__ or "").split())]
     for form in reversed(forms(module)):
         notes = field_notes(form)
-        optional: frozenset[str] = getattr(form, "__optional_keys__", frozenset())
-        rows = [
-            (f"`{key}`" + (" (may be absent)" if key in optional else ""), f"`{type_text(kind)}`", notes.get(key, ""))
-            for key, kind in get_type_hints(form).items()
-        ]
+        rows = [(f"`{key}`", type_text(kind), notes.get(key, "")) for key, kind in get_type_hints(form, include_extras=True).items()]
         parts += [f"### {form.__name__} {{ #{module.__name__.split('.')[-1]}-{form.__name__} }}", form.__doc__ or "", table(("key", "value", "meaning"), rows)]
     return "\n\n".join(parts)
 
@@ -234,10 +232,22 @@ def field_notes(form: type) -> dict[str, str]:
     return notes
 
 
-def type_text(kind: object) -> str:
-    """A type as a reader of JSON would write it."""
-    text = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
-    return re.sub(r"\b(typing|anneal(\.\w+)+)\.", "", text).replace("NoneType", "null").replace("None", "null")
+def type_text(kind: object, plural: str = "") -> str:
+    """A type in words for a reader of JSON; with `plural` "s", of several values."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " or ".join(f'"{value}"' for value in inner)
+    if origin in (types.UnionType, Union):
+        return " or ".join(type_text(k, plural) for k in inner)
+    if origin is NotRequired:
+        return f"{type_text(inner[0], plural)}, or absent"
+    if origin is list:
+        return f"list{plural} of {type_text(inner[0], 's')}"
+    if origin is dict:
+        return f"object{plural} with {type_text(inner[1], 's')}"
+    if kind is Any:
+        return "anything"
+    return _JSON[kind] + plural if kind in _JSON else getattr(kind, "__name__", str(kind))
 
 
 # Markdown
