@@ -43,10 +43,10 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _member(value: Any, kind: Any) -> Any:
-    """Of a union, the TypedDict or list that a dict or list has to be; else the kind itself."""
+    """Of a union, the member that a dict or list has to be; else the kind itself."""
     if get_origin(kind) in (types.UnionType, Union):
         for member in get_args(kind):
-            if (isinstance(value, dict) and is_typeddict(member)) or (isinstance(value, list) and get_origin(member) is list):
+            if (isinstance(value, dict) and (is_typeddict(member) or get_origin(member) is dict)) or (isinstance(value, list) and get_origin(member) is list):
                 return member
     return kind
 
