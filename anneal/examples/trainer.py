@@ -112,13 +112,13 @@ class Trainer:
     def _window(self, until: int, stop: Callable[[], bool]) -> tuple[Window, bool]:
         """The next window, and whether the training stops after it."""
         submitted, device, aside = list[float](), list[float](), 0.0
-        start = time.perf_counter()
+        start, first = time.perf_counter(), self.done
         while True:
             clocked = self._inline or (len(submitted) > 0 and self._due(until))
             if clocked and not self._inline:
                 self.device.wait()
             began = time.perf_counter()
-            kernels = self._step(len(submitted), clocked=clocked)
+            kernels = self._step(self.done - first, clocked=clocked)
             spent = time.perf_counter() - began
             if clocked:
                 device.append(sum(kernels))
@@ -129,7 +129,7 @@ class Trainer:
             stopped = self.done >= until or stop()
             if stopped or self.done % WINDOW == 0 or self.done == 1:
                 break
-        count = len(submitted) + (aside > 0)
+        count = self.done - first
         losses = [float(host.decode(data, self._dtype, 1)[0]) for data in self.device.read_many([(s, 4) for s in self._ring[:count]])]
         self._check(losses)
         seconds = (time.perf_counter() - start - aside) * count / len(submitted)
