@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from anneal.cli.output import note
 from anneal.errors import AnnealError
 from anneal.examples.monitor import Monitor
 from anneal.examples.trainer import Trainer, follow
@@ -41,13 +42,17 @@ def run(trainer: Trainer, monitor: Monitor) -> None:
     A second Ctrl-C raises KeyboardInterrupt without waiting for the step. SIGTERM ends the process as always, after the terminal is restored.
     """
     from anneal.cli.dashboard_app import Dashboard
+    from anneal.cli.dashboard_view import Viewer
 
-    training = Training(lambda: follow(trainer, monitor))
-    app = Dashboard(monitor, training)
+    training, viewer = Training(lambda: follow(trainer, monitor)), Viewer(trainer, monitor.facts.optimizer)
+    monitor.observers.append(viewer.serve)
+    app = Dashboard(monitor, training, viewer)
     with _signals(app):
         app.run(mouse=False)
     for event in app.printed:
         (sys.stderr if event.stderr else sys.stdout).write(event.text)
+    for path in viewer.written:
+        note(f"anneal: graph and kernels are in {path}")
     if app.terminated:
         signal.raise_signal(signal.SIGTERM)
     if app.pressed > 1:

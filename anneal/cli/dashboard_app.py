@@ -52,6 +52,19 @@ class Work(Protocol):
         """True when it has ended, however."""
 
 
+class View(Protocol):
+    """What `v` asks for."""
+
+    said: str
+    """What became of it, to be told."""
+
+    def ask(self) -> None:
+        """Have the page written as soon as it may be."""
+
+    def serve(self) -> None:
+        """Write it now, if it was asked for: the training rests."""
+
+
 class Plot(Static):
     """Values over steps, in the size that the layout gives it."""
 
@@ -91,16 +104,15 @@ class Dashboard(App[None]):
     .-narrow.-middle #accuracy, .-middle #facts, .-low #facts, .-low #curves, .-low #message, .-high #brief { display: none; }
     """
 
-    def __init__(self, monitor: Monitor, work: Work, shown: float = SHOWN) -> None:
+    def __init__(self, monitor: Monitor, work: Work, view: View, shown: float = SHOWN) -> None:
         """The app starts the work and ends with it, after `shown` seconds at the earliest unless it was stopped."""
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.register_theme(_THEME)
         self.theme = _THEME.name
-        self.monitor, self._work = monitor, work
+        self.monitor, self._work, self._view = monitor, work, view
         self._shown = shown
         self._began = self._drawn = 0.0
-        self._seen = ("", 0)
-        self._said = ""
+        self._seen = ("", "", 0)
         self.printed: list[events.Print] = []
         """What others wrote to stdout and stderr meanwhile."""
         self.pressed = 0
@@ -137,9 +149,11 @@ class Dashboard(App[None]):
 
     def look(self) -> None:
         """Draw what is new, and end where the training has ended."""
-        state, count = self.state(), len(self.monitor.records)
-        if state != self._seen[0] or (count != self._seen[1] and time.monotonic() - self._drawn >= FRAME):
-            self._seen = state, count
+        if self._work.over() or self.monitor.state == "paused":
+            self._view.serve()
+        seen = self.state(), self._view.said, len(self.monitor.records)
+        if seen[:2] != self._seen[:2] or (seen != self._seen and time.monotonic() - self._drawn >= FRAME):
+            self._seen = seen
             self.draw()
         if self.terminated or self.pressed > 1 or (self._work.over() and self._enough()):
             self.exit()
@@ -166,7 +180,7 @@ class Dashboard(App[None]):
         self.query_one("#bar", Static).update(write.bar(monitor.fraction, self.size.width))
         self.query_one("#loss", Plot).show([(r.step, r.loss) for r in monitor.records[:: len(monitor.records) // MOST + 1]])
         self.query_one("#accuracy", Plot).show(monitor.accuracies[:])
-        self.query_one("#message", Static).update(self._said or HINTS.get(self.state(), ""))
+        self.query_one("#message", Static).update(HINTS.get(self.state()) or self._view.said)
         self.query_one("#brief", Static).update(write.brief(monitor))
         self.query_one("#facts", Static).update(write.facts(monitor))
 
@@ -192,3 +206,4 @@ class Dashboard(App[None]):
 
     def action_view(self) -> None:
         """Show the model's graph and kernels in a browser."""
+        self._view.ask()
