@@ -130,7 +130,8 @@ class Arena:
 
     def intern(self, op: Op, dtype: DType, src: tuple[UOp, ...] = (), arg: Any = None) -> UOp:
         """Return the one node with these four parts."""
-        key = (op, dtype, src, arg if type(arg) is not float else arg.hex())
+        kind = type(arg)  # Python takes True, 1 and 1.0 for equal, and 0.0 and -0.0
+        key = (op, dtype, src, kind, arg if kind is not float else arg.hex())
         ref = self._table.get(key)
         if ref is not None and (found := ref()) is not None:
             return found

@@ -36,6 +36,13 @@ def test_equal_structure_is_the_same_object() -> None:
     assert build.const(1, dtypes.int32) is not build.const(1, dtypes.uint32)
 
 
+@pytest.mark.parametrize(("a", "b"), [(True, 1), (False, 0), (1, 1.0)])
+def test_equal_numbers_of_different_types_are_different(a: object, b: object) -> None:
+    one, other = (ARENA.intern(Ops.CONST, dtypes.int32, (), arg) for arg in (a, b))
+    assert one is not other
+    assert (type(one.arg), type(other.arg)) == (type(a), type(b))
+
+
 @pytest.mark.parametrize(("a", "b"), [(0.0, -0.0), (1.0, 1.0000001), (math.inf, -math.inf), (math.nan, 0.0)])
 def test_different_floats_are_different_constants(a: float, b: float) -> None:
     assert build.const(a, dtypes.float32) is not build.const(b, dtypes.float32)
