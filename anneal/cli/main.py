@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from anneal.cli.options import VALUED, Parser, add_output
@@ -50,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note(f"anneal: error: {_line(str(error))}")
         return exit_code(error)
     except OSError as error:
-        note(f"anneal: error: {error}")
+        note(f"anneal: error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         return FAILED
     except KeyboardInterrupt:
         note("anneal: interrupted")
@@ -141,6 +140,8 @@ def _help() -> str:
 
 def package_version() -> str:
     """The installed package's version."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("anneal-compiler")
     except PackageNotFoundError:
