@@ -9,8 +9,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
-from typing import Final, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, TypeVar
 
 from anneal.errors import UsageError
 
@@ -21,6 +23,7 @@ VALUED: Final = frozenset(
     }
 )  # fmt: skip
 """Every option that takes a value, so that a verb can be told from a value before it is known which verb it is."""
+N = TypeVar("N", int, float)
 DEVICES: Final = ("webgpu", "reference")
 _SEEDS: Final = 1 << 63
 
@@ -39,33 +42,42 @@ class Parser(argparse.ArgumentParser):
         self.usage = " ".join([self.prog, *words, "[options]"])
         return super().format_help()
 
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; a reader that is gone and a disk that is full are errors here as anywhere."""
+        print(self.format_help(), end="", file=file, flush=True)
+
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
+        """Raise UsageError, with the option that may have been meant."""
+        if message.startswith("unrecognized arguments: -"):
+            import difflib
+
+            word = message.split()[2].split("=", maxsplit=1)[0]
+            hint = difflib.get_close_matches(word, list(self._option_string_actions), 1)
+            message += f": did you mean {hint[0]}?" if hint else ""
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def count(text: str) -> int:
     """A whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
-    return number
+    return _number(text, int, lambda n: n >= 1, "a whole number from 1 on")
 
 
 def seed(text: str) -> int:
     """A whole number from 0 on, of 63 bits."""
-    number = int(text)
-    if not 0 <= number < _SEEDS:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to 2**63 - 1")
-    return number
+    return _number(text, int, lambda n: 0 <= n < _SEEDS, "a whole number from 0 to 2**63 - 1")
 
 
 def rate(text: str) -> float:
     """A finite number, not negative."""
-    number = float(text)
-    if not (number >= 0 and math.isfinite(number)):
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number from 0 on")
-    return number
+    return _number(text, float, lambda x: x >= 0 and math.isfinite(x), "a finite number from 0 on")
+
+
+def _number(text: str, kind: Callable[[str], N], fits: Callable[[N], bool], what: str) -> N:
+    """The number that a text is; raises ArgumentTypeError for one that does not fit."""
+    with contextlib.suppress(ValueError):
+        if fits(number := kind(text)):
+            return number
+    raise argparse.ArgumentTypeError(f"{text} is not {what}")
 
 
 def add_output(parser: Parser) -> None:

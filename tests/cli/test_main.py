@@ -74,7 +74,7 @@ def test_version(anneal: Run) -> None:
         (["train"], "the following arguments are required: MODEL; see anneal train --help"),
         (["train", "mlp", "--stps", "3"], "unrecognized arguments: --stps 3"),
         (["train", "mlp", "--steps", "0"], "argument --steps: 0 is not a whole number from 1 on"),
-        (["train", "mlp", "--steps", "x"], "argument --steps: invalid count value: 'x'"),
+        (["train", "mlp", "--steps", "x"], "argument --steps: x is not a whole number from 1 on"),
         (["train", "mlp", "--lr", "nan"], "argument --lr: nan is not a finite number from 0 on"),
         (["train", "mlp", "--lr", "-1"], "argument --lr: -1 is not a finite number from 0 on"),
         (["train", "mlp", "--seed", "-1"], "argument --seed: -1 is not a whole number from 0 to 2**63 - 1"),
