@@ -96,7 +96,6 @@ def commands(block: Block) -> list[str]:
 
 def run(path: Path, folder: Path) -> Iterator[tuple[Block, str]]:
     """Run the blocks of a page; yields each with what it printed."""
-    environment = _environment(folder)
     found = blocks(path)
     lines = 0
     program = folder / "program.py"
@@ -111,7 +110,7 @@ def run(path: Path, folder: Path) -> Iterator[tuple[Block, str]]:
             yield block, _printed(code, names)
         elif block.kind == "sh":
             script = "\n".join(["set -e", *commands(block)])
-            done = subprocess.run(["sh", "-c", script], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False)
+            done = subprocess.run(["sh", "-c", script], cwd=folder, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=False)
             if done.returncode:
                 raise SystemExit(f"{path.name}:{block.line}: exit code {done.returncode}:\n{block.body}\n{done.stdout}")
             yield block, done.stdout.strip("\n")
@@ -125,15 +124,17 @@ def _printed(code: object, names: dict[str, object]) -> str:
     return printed.getvalue().strip("\n")
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """A reader's environment, in which `anneal` and `python` are those of this tree."""
+def prepare(folder: Path) -> None:
+    """Make this process's environment, and with it that of the shell blocks, a reader's; `anneal` and `python` are those of this tree."""
     programs = folder / ".programs"
     programs.mkdir()
     for name, arguments in (("python", ""), ("anneal", "-m anneal ")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n', encoding="utf-8")
         (programs / name).chmod(0o755)
-    kept = {k: v for k, v in os.environ.items() if k not in ("ANNEAL_CHECK", "ANNEAL_DEVICE", "NO_COLOR")}
-    return {**kept, "PATH": f"{programs}:{kept.get('PATH', '')}", "PYTHONPATH": str(ROOT), "COLUMNS": "100", "LINES": "30", "PYTHONUTF8": "1"}
+    for name in ("ANNEAL_CHECK", "ANNEAL_DEVICE", "NO_COLOR"):
+        os.environ.pop(name, None)
+    path = f"{programs}:{os.environ.get('PATH', '')}"
+    os.environ.update(PATH=path, PYTHONPATH=str(ROOT), PYTHONUTF8="1", COLUMNS="100", LINES="30")
 
 
 def main(page: str, folder: str) -> None:
@@ -142,6 +143,7 @@ def main(page: str, folder: str) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     path = Path(page).resolve()
+    prepare(place.resolve())
     os.chdir(place)
     json.dump([printed for _, printed in run(path, place.resolve())], sys.stdout)
 
