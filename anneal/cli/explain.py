@@ -23,7 +23,7 @@ from anneal.cli.output import Style, emit
 from anneal.errors import GradientError, UsageError
 from anneal.export import explain
 from anneal.export.schema.explain import VERSION, Explanation
-from anneal.ir.ops import ALL_OPS
+from anneal.ir.ops import ALL_OPS, op_by_name
 from anneal.runtime.pipeline import STAGES
 
 if TYPE_CHECKING:
@@ -120,6 +120,10 @@ def _one(document: Explanation, kind: str, name: str, arguments: Namespace) -> N
     times = _firings().times if arguments.count else None
     if kind == "op":
         document["op"] = explain.operation(name, times)
+        if document["op"]["trace"] is None:
+            from anneal.cli.explain_examples import seen
+
+            document["op"]["seen"] = seen(op_by_name(name))
         document["op"]["method"] = _signature(name) if name in _methods() else None
     elif kind == "rule":
         shown = explain.shown(name, times)

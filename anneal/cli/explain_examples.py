@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -20,14 +20,17 @@ from anneal.examples import EXAMPLES
 from anneal.examples.example import Example
 from anneal.examples.program import Program, trace
 from anneal.export.explain_trace import BACKWARD
-from anneal.export.schema.explain import GroupUse, Stage
+from anneal.export.schema.explain import GroupUse, Meaning, Stage
 from anneal.ir.graph import toposort
+from anneal.ir.ops import Op, Ops
+from anneal.ir.text import print_program
 from anneal.ir.uop import UOp
 from anneal.rewrite import session
 from anneal.rewrite.engine import Fix, Result
 from anneal.rewrite.table import Table
 from anneal.rewrite.trace import Event, Trace
 from anneal.tensor.realize import compile_program
+from anneal.view.expression import expression
 
 MODEL: Final = "mlp"
 """The example that a stage is shown on."""
@@ -85,6 +88,27 @@ def firings() -> Firings:
             times[event.rule] = times.get(event.rule, 0) + 1
             first.setdefault(event.rule, (f"the training step of {name}", event))
     return Firings(times, first)
+
+
+def seen(op: Op) -> Meaning | None:
+    """The first place in the kernels or instructions of an example where an op stands; None where it is in none."""
+    for name, example in EXAMPLES.items():
+        for shot in compiled(example).snapshots:
+            for graph in shot.graphs if shot.stage in ("kernels", "lowered") else ():
+                if found := _place(graph, op, lowered=shot.stage == "lowered"):
+                    return {"name": f"the training step of {name}, stage {shot.stage}", "doc": found}
+    return None
+
+
+def _place(graph: Sequence[UOp], op: Op, *, lowered: bool) -> str | None:
+    """The line of an instruction, or the expression with the op in it: of a leaf, that of its first reader."""
+    nodes = toposort(*graph)
+    if not any(u.op is op for u in nodes):
+        return None
+    if lowered:
+        return next(line.strip() for line in print_program(graph).splitlines() if f" = {op.name}:" in line)
+    short = op.category == "leaf" or op is Ops.RANGE
+    return expression(next(u for u in nodes if (op in [s.op for s in u.src] and u.op is not Ops.RANGE if short else u.op is op)))
 
 
 def stage(name: str) -> Stage:

@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from anneal.cli.highlight import wgsl as coloured
 from anneal.cli.output import Style
 from anneal.export.schema.explain import Explanation, Group, Input, Kernel, Operation, Pass, Rule, Shown, Stage, Step, Trace
+from anneal.view.expression import CUT
 
 FEW: Final = 6
 """Steps of a stage that are shown unless all are asked for."""
@@ -36,7 +38,8 @@ def lines(document: Explanation, style: Style, *, everything: bool = False, wgsl
         parts.append(_trace(document["expression"], style, most, wgsl=wgsl))
     if "rules" in document:
         parts.append(_all_rules(document["rules"], style))
-    return [line for number, part in enumerate(parts) for line in ([""] * bool(number) + part)]
+    made = [line for number, part in enumerate(parts) for line in ([""] * bool(number) + part)]
+    return [line.replace(CUT, "...") for line in made] if style.plain else made
 
 
 def _operation(op: Operation, style: Style, most: int, *, wgsl: bool) -> list[str]:
@@ -52,6 +55,8 @@ def _operation(op: Operation, style: Style, most: int, *, wgsl: bool) -> list[st
             made += ["", style.bold(f"{_count(len(found), 'rule')} that {words if len(found) > 1 else _singular(words)}"), *_table(found, style)]
     if op["gradient"] is not None:
         made += ["", style.bold("gradient"), *_table([op["gradient"]], style)]
+    if op["seen"] is not None:
+        made += ["", style.bold(op["seen"]["name"]), f"  {op['seen']['doc']}"]
     if op["trace"] is not None:
         made += ["", *_trace(op["trace"], style, most, wgsl=wgsl)]
     return made
@@ -70,7 +75,8 @@ def _shown(shown: Shown, style: Style, most: int) -> list[str]:
     made += [f"  assumes {word['name']}: {word['doc']}" for word in rule["assumes"]]
     made += [f"  calls {word['name']}: {word['doc']}" for word in rule["calls"]]
     if rule["fired"] is not None:
-        made.append(f"  fired {_times(rule['fired'])} when the examples were compiled")
+        fired = f"fired {_times(rule['fired'])}" if rule["fired"] else "never fired"
+        made.append(f"  {fired} when the examples were compiled")
     if shown["trace"] is None:
         return [*made, "", "no instance of its pattern was found on which it fires, and it fires in no example"]
     made += ["", style.bold(shown["place"]), *_trace(shown["trace"], style, most, wgsl=False)]
@@ -87,7 +93,7 @@ def _stage(stage: Stage, style: Style) -> list[str]:
     made += ["", style.bold(f"on {stage['model']}"), f"  {', '.join([s for s in sizes if s] + [_count(stage['rewrites'], 'rewrite')] + took)}"]
     made += _columns([(name, str(times)) for name, times in stage["fired"].items()])
     if stage["groups"]:
-        rows = [(g["name"], f"fired {_times(g['fired'])}", g["title"]) for g in stage["groups"]]
+        rows = [(g["name"], f"fired {_times(g['fired'])}" if g["fired"] else "never fired", g["title"]) for g in stage["groups"]]
         made += ["", style.bold("groups of rules that run in it"), *_columns(rows)]
     return made
 
@@ -125,7 +131,7 @@ def _trace(trace: Trace, style: Style, most: int, *, wgsl: bool) -> list[str]:
         if each["stage"] == "kernels":
             made += [line for kernel in trace["kernels"] for line in _kernel(kernel, style)]
         if each["stage"] == "wgsl":
-            made += [line for k in trace["kernels"] for line in ("", *k["wgsl"].splitlines())] if wgsl else _sources(trace["kernels"], style)
+            made += [line for k in trace["kernels"] for line in ("", *coloured(k["wgsl"], style).splitlines())] if wgsl else _sources(trace["kernels"], style)
     if alone and trace["passes"][0]["stage"] != "alone":
         steps = trace["passes"][0]["rewrites"]
         made += ["", *trace["result"][:-1], style.bold(trace["result"][-1]) + (f"  after {_count(steps, 'step')}" if steps else "  no rule changes it")]
@@ -156,9 +162,9 @@ def _pass(each: Pass, style: Style, most: int, *, alone: bool) -> list[str]:
         return made
     if each["stage"] == "lowered" and most == FEW:
         made.append(style.dim(f"  {_count(len(each['graph']), 'line')} of instructions (--all shows them)"))
-    elif each["steps"] or each["stage"] != "simplified":
+    elif each["steps"] or each["milliseconds"] is None:
         made += [f"  {line}" for line in each["graph"]]
-    else:
+    elif each["graph"]:
         made.append("  no rule fires")
     if each["nodes"]:
         made.append(style.dim(f"  {_count(each['nodes'], 'node')}" + (f", {_count(each['rewrites'], 'rewrite')}" if each["rewrites"] else "")))

@@ -117,6 +117,7 @@ def operation(name: str, fired: Mapping[str, int] | None = None) -> Operation:
         "concerns": concerns(op, fired),
         "gradient": None if gradient is None else rule(gradient, fired),
         "trace": _operation_trace(op),
+        "seen": None,
         "method": None,
     }
 

@@ -28,8 +28,8 @@ from anneal.ir.shape import shape
 from anneal.ir.text import print_program
 from anneal.ir.uop import UOp
 from anneal.rewrite import session
-from anneal.rewrite import trace as traced
-from anneal.rewrite.trace import Event, Snapshot
+from anneal.rewrite.trace import Event, Move, Snapshot
+from anneal.rewrite.trace import Trace as Watched
 from anneal.runtime.pipeline import compile_graph
 from anneal.tensor.tensor import Tensor
 from anneal.view.expression import CUT, Writer, expression, statements
@@ -60,7 +60,7 @@ def step(event: Event, before: str, after: str, whole: str | None = None) -> Ste
 
 def scalars(root: UOp, names: Mapping[UOp, str], assumed: Collection[str] = (), groups: Sequence[str] = rules.SIMPLIFY) -> Trace:
     """A scalar expression under the rules that simplify what kernels compute, and index arithmetic first of all."""
-    watched, started = traced.Trace(), time.perf_counter()
+    watched, started = Watched(), time.perf_counter()
     (final,) = watched.rewrite("simplified", (root,), rules.table(*groups)).roots
     took = (time.perf_counter() - started) * 1e3
     steps, whole, short = [], root, len(toposort(root)) <= _WHOLE
@@ -89,18 +89,7 @@ def tensors(outputs: Sequence[Tensor], names: Mapping[UOp, str], assumed: Collec
                 labels.append(f"gradient of {names[node]}")
         halves = any(u.dtype is dtypes.float16 for u in toposort(*roots))
         plan = compile_graph(build.sink(*roots), replace(Target.portable(), float16=halves))
-    writer = Writer(names, _LINE)
-    first, *others = watched.snapshots
-    forward = roots[: len(outputs)]
-    made = [_pass("tensor", first.ensures, forward, 0, None, writer.listing(forward), [])]
-    if backward:
-        events = [e for e in watched.events if e.stage == "backward"]
-        steps = _steps(events, writer)
-        made.append(_pass("backward", BACKWARD, roots, len(steps), None, _labelled(roots, labels, writer)[len(forward) :], steps))
-    for move in watched.moves:
-        if move.stage == "simplified" and (name := writer.names.get(move.before)) and move.after not in writer.names and name.startswith("%"):
-            writer.names[move.after] = f"{name}'"
-    made += [_after(snapshot, [e for e in watched.events if e.stage == snapshot.stage], writer, names, labels) for snapshot in others]
+    made = _passes(watched, roots, labels, names, len(outputs) if backward else None)
     bodies = [_body(sink, names, watched.snapshots) for (sink,) in next(s.graphs for s in watched.snapshots if s.stage == "kernels")]
     kernels: list[Kernel] = [
         {
@@ -136,17 +125,36 @@ def _pass(stage: str, ensures: str, roots: Sequence[UOp], rewrites: int, took: f
     return {"stage": stage, "ensures": ensures, "nodes": nodes, "rewrites": rewrites, "milliseconds": took, "graph": graph, "steps": steps}
 
 
-def _after(snapshot: Snapshot, events: Sequence[Event], writer: Writer, names: Mapping[UOp, str], labels: Sequence[str]) -> Pass:
-    """What a stage of the pipeline did, as its snapshot and events tell."""
-    roots = [root for graph in snapshot.graphs for root in graph]
-    if snapshot.stage == "simplified":
-        steps = _steps(events, writer)
-        graph = _labelled(roots[0].src, labels, Writer(names, _LINE))
-        roots = list(roots[0].src)
-    else:
-        steps = _unnumbered(events, names if snapshot.stage == "kernels" else {})
-        graph = [line for part in snapshot.graphs for line in print_program(part).splitlines()] if snapshot.stage == "lowered" else []
-    return _pass(snapshot.stage, snapshot.ensures, roots, snapshot.rewrites, snapshot.milliseconds, graph, steps)
+def _passes(watched: Watched, roots: Sequence[UOp], labels: Sequence[str], names: Mapping[UOp, str], forward: int | None) -> list[Pass]:
+    """The program as it was written, its first `forward` results differentiated if any, and what each stage made of it."""
+    writer, first = Writer(names, _LINE), watched.snapshots[0]
+    written = roots[:forward]
+    made = [_pass(first.stage, first.ensures, written, 0, None, writer.listing(written), [])]
+    if forward is not None:
+        steps = _steps([e for e in watched.events if e.stage == "backward"], writer)
+        made.append(_pass("backward", BACKWARD, roots, len(steps), None, _labelled(roots[forward:], labels[forward:], writer), steps))
+    of_tensors = True
+    for snapshot in watched.snapshots[1:]:
+        events = [e for e in watched.events if e.stage == snapshot.stage]
+        of_tensors = of_tensors and snapshot.stage != "kernels"
+        if of_tensors:
+            _follow(watched.moves, snapshot.stage, writer)
+            steps, writer, roots = _steps(events, writer), Writer(names, _LINE), snapshot.graphs[0][0].src
+            graph = _labelled(roots, labels, writer)
+        else:
+            steps = _unnumbered(events, names if snapshot.stage == "kernels" else {})
+            roots = [root for each in snapshot.graphs for root in each]
+            graph = [line for each in snapshot.graphs for line in print_program(each).splitlines()] if snapshot.stage == "lowered" else []
+        made.append(_pass(snapshot.stage, snapshot.ensures, roots, snapshot.rewrites, snapshot.milliseconds, graph, steps))
+    return made
+
+
+def _follow(moves: Iterable[Move], stage: str, writer: Writer) -> None:
+    """A part that only got new operands in a stage is called as before, with a prime."""
+    for move in moves:
+        name = writer.names.get(move.before, "")
+        if move.stage == stage and name.startswith("%") and move.after not in writer.names:
+            writer.names[move.after] = f"{name}'"
 
 
 def _steps(events: Iterable[Event], writer: Writer) -> list[Step]:

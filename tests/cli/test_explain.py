@@ -137,6 +137,12 @@ def test_an_op_is_told_with_its_rules_its_gradient_and_a_trace(say: Say) -> None
     assert "lt_always" not in roles
 
 
+def test_an_op_of_kernels_is_shown_where_an_example_has_it(say: Say) -> None:
+    assert document(say, "load")["op"]["seen"] == {"name": "the training step of mlp, stage kernels", "doc": "data1[r0]"}
+    assert "loop:index" in say("loop")
+    assert document(say, "at")["op"]["seen"] is None
+
+
 @pytest.mark.parametrize("op", ALL_OPS, ids=lambda op: op.name)
 def test_every_op_has_a_document(op: Any) -> None:
     found = explain.operation(op.name)
@@ -320,8 +326,9 @@ def test_the_verb_as_a_process(anneal: Run) -> None:
     done = anneal("explain", "(x*4+3)//4", "--json")
     assert (done.code, done.err) == (0, "")
     check(done.json, Explanation)
-    plain = anneal("explain", "where", "--plain", COLUMNS="20")
-    assert plain.out.replace("…", "").isascii()
+    plain = anneal("explain", "fold", "--plain", COLUMNS="20")
+    assert "fold(root)" in plain.out
+    assert plain.out.isascii()
     assert "\x1b" not in plain.out
 
 

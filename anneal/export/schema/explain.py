@@ -8,7 +8,7 @@ VERSION: Final = 1
 
 
 class Meaning(TypedDict):
-    """A word of a rule, and what it means: an assumption, or a Python function that the rule calls."""
+    """A name and what it stands for: an assumption, a Python function that a rule calls, an example."""
 
     name: str
     doc: str
@@ -139,6 +139,8 @@ class Operation(TypedDict):
     gradient: Rule | None
     trace: Trace | None
     """The op on inputs, with its gradient where it has one; None for ops of kernels and programs."""
+    seen: Meaning | None
+    """For ops of kernels and programs: an example that has it, and the first place there; None where no example does."""
     method: str | None
     """A call of the Tensor method of that name, where there is one."""
 
