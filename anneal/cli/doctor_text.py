@@ -22,7 +22,7 @@ def lines(document: Doctor, style: Style) -> list[str]:
     width = max(document["terminal"]["columns"], _NARROW)
     made: list[str] = []
     for title, body in _sections(document, style):
-        made += ["", *([style.bold(title)] if title else []), *(part for line in body for part in wrapped(line, width))]
+        made += ["", *(style.bold(part) for part in wrapped(title, width) if part), *(part for line in body for part in wrapped(line, width))]
     return made[1:]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_what_is_counted_is_in_the_instructions() -> None:
     end = next(i for i, u in enumerate(instructions) if u.op is Ops.ENDLOOP)
     start, limit, step = (u.arg for u in instructions[begin].src)
     inside = sum(u.op in (Ops.MUL, Ops.ADD) and u.dtype is dtypes.float32 for u in instructions[begin:end])
-    threads = np.prod(kernel.workgroups) * np.prod(kernel.workgroup_size)
+    threads = prod(map(int, kernel.workgroups)) * prod(kernel.workgroup_size)
     assert work.amount == kernel.flops == inside * len(range(start, limit, step)) * threads
 
 
@@ -101,7 +102,7 @@ def test_kernels_of_every_size_are_one_kernel_and_fit_every_device() -> None:
         made = [work for rows in (1, 4, 16) if (work := make(Target.portable(), rows)) is not None]
         assert len({work.plan.kernels[0].wgsl for work in made}) == 1
         assert [work.amount / made[0].amount for work in made] == [1, 4, 16]
-        assert all(size <= Target.portable().workgroups for work in made for size in work.plan.kernels[0].workgroups)
+        assert all(int(size) <= Target.portable().workgroups for work in made for size in work.plan.kernels[0].workgroups)
     assert measure._copy(Target(binding_bytes=1 << 16), 1) is None
     assert measure._copy(Target.portable(), 1 << 12) is None
 
