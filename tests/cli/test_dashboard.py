@@ -36,7 +36,7 @@ from anneal.examples.trainer import Trainer
 from anneal.runtime.device import get_device
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which a test gives up: far more than anything takes."""
 UNWANTED = ("ANNEAL_CHECK", "ANNEAL_DEVICE", "NO_COLOR", "COLUMNS", "LINES", "TMUX", "TMUX_PANE")
 
@@ -45,7 +45,7 @@ class Terminal:
     """A shell in a terminal, with keys to press and a screen to read."""
 
     def __init__(self, folder: Path, width: int, height: int) -> None:
-        self.folder, self._home = folder, tempfile.mkdtemp(prefix="tmux")
+        self.folder, self._home, self._runs = folder, tempfile.mkdtemp(prefix="tmux"), 0
         kept = {k: v for k, v in os.environ.items() if k not in UNWANTED}
         self._environment = {**kept, "PYTHONPATH": str(ROOT), "TMUX_TMPDIR": self._home, "LC_ALL": "C.UTF-8"}
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "sh")
@@ -56,8 +56,13 @@ class Terminal:
         return subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True, encoding="utf-8", check=True).stdout
 
     def anneal(self, *words: str, before: str = "", after: str = "") -> None:
-        """Type a command, and to have its exit code printed."""
-        self.type(f"clear; {before} {shlex.quote(sys.executable)} -m anneal {shlex.join(words)} {after}; echo exit=$?")
+        """Run the command in the shell."""
+        self.run(f"{before} {shlex.quote(sys.executable)} -m anneal {shlex.join(words)} {after}")
+
+    def run(self, line: str) -> None:
+        """Type a line, and what has its exit code printed in the end."""
+        self._runs += 1
+        self.type(f"clear; {line}; echo run{self._runs}=$?")
 
     def type(self, text: str) -> None:
         self._tmux("send-keys", "-l", text)
@@ -89,8 +94,8 @@ class Terminal:
 
     def ended(self, code: int) -> str:
         """The screen after the command: the shell's own, with the exit code."""
-        screen = self.until(r"exit=\d+\s")
-        assert f"exit={code}" in screen, screen
+        screen = self.until(rf"run{self._runs}=\d+\s")
+        assert f"run{self._runs}={code}\n" in screen, screen
         assert not self.full_screen()
         return screen
 
@@ -246,7 +251,7 @@ def test_it_fits_a_terminal_that_is_its_own_and_nothing_else(terminal: Open) -> 
     shell = terminal(80, 24)
     asked = shlex.join([sys.executable, "-c", "import sys; from anneal.cli import dashboard; sys.exit(dashboard.fits() + 10)"])
     for line, fits in ((asked, True), (f"{asked} < /dev/null", False), (f"{asked} > out", False), (f"{asked} 2> err", False), (f"{asked} & wait $!", False)):
-        shell.type(f"clear; {line}; echo exit=$?")
+        shell.run(line)
         shell.ended(10 + fits)
 
 
