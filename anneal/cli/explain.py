@@ -96,6 +96,8 @@ def _named(document: Explanation, kind: str | None, name: str, arguments: Namesp
         known = dict.fromkeys((*_OPS, *rules.NAMES, *_STAGES, *rules.GROUPS, *_methods()))
         what = f"no {kind or 'op, rule, stage, group of rules or Tensor method'} {name!r}"
         raise UsageError(f"{what}{_hint(name, list(known))}; an expression has an operator or a call, such as 'x + 1'; anneal explain --rules lists the rules")
+    if arguments.let and found != ["method"]:
+        raise UsageError(f"--let says what the names of an expression are, and {name} is no expression")
     for each in [kind] if kind is not None else found:
         _one(document, each, name, arguments)
 

@@ -1,6 +1,7 @@
 """The document of `anneal explain` as text. Nothing is known here but what the document says.
 
->>> print(steps([Step(rule="double", group="algebra", text="x + x => x * 2", doc="", before="y + y", after="y*2", whole=None, times=1)], _PLAIN)[-1])
+>>> style = Style(sys.stdout, plain=True)
+>>> print(steps([Step(rule="double", group="algebra", text="x + x => x * 2", doc="", before="y + y", after="y*2", whole=None, times=1)], style)[-1])
     -> y*2
 """
 
@@ -19,7 +20,6 @@ from anneal.view.expression import CUT
 FEW: Final = 6
 """Steps of a stage that are shown unless all are asked for."""
 _ROLES: Final = {"matches": "may take its place", "inside": "look for it among the operands", "builds": "build it"}
-_PLAIN: Final = Style(sys.stdout, plain=True)
 
 
 def lines(document: Explanation, style: Style, *, everything: bool = False, wgsl: bool = False) -> list[str]:
@@ -207,4 +207,4 @@ def _count(number: int, noun: str) -> str:
 
 
 def _times(number: int) -> str:
-    return {0: "never", 1: "once"}.get(number, f"{number} times")
+    return "once" if number == 1 else f"{number} times"
