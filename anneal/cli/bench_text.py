@@ -54,7 +54,7 @@ def _head(document: Bench) -> Iterator[str]:
     yield f"{document['device']}: {document['backend']}"
     yield f"peaks: copying {_three(peaks['copy_bytes_per_second'] / 1e9)} GB/s, multiplying and adding {_three(peaks['flops_per_second'] / 1e9)} GFLOP/s"
     if document["torch"]:
-        yield f"PyTorch {document['torch']} on the processor, {document['torch_threads']} threads, measured in turns"
+        yield f"PyTorch {document['torch']} on the processor, in turns; on 1 thread or {document['torch_threads']}, whichever is faster"
     yield "times are medians; ± is half the distance between the quartiles"
 
 
@@ -101,15 +101,18 @@ def _table(rows: Sequence[Sequence[str]], width: int, style: Style) -> list[str]
 
 
 def bars(percents: dict[str, float], width: int, style: Style) -> list[str]:
-    """A bar for each percentage, in ASCII for plain output."""
-    import plotext  # type: ignore[import-untyped]
+    """A bar for each percentage, on a track that ends at 100.
 
-    plotext.clear_figure()
-    title = "percent of the peak"
-    plotext.simple_bar(
-        list(percents), [round(p, 1) for p in percents.values()], width=width, title=title, color=(0, 173, 216), marker="#" if style.plain else "▇"
-    )
-    drawn = str(plotext.build())
-    plotext.clear_figure()
-    drawn = drawn if style.colour else plotext.uncolorize(drawn)
-    return (drawn.replace("─", "-") if style.plain else drawn).splitlines()
+    >>> import sys
+    >>> bars({"copy": 50.0, "sum": 100.0}, 19, Style(sys.stdout, plain=True))[1:]
+    ['copy ####.... 50%', 'sum  ######## 100%']
+    """
+    full, track = ("#", ".") if style.plain else ("▇", "·")
+    names = max(map(len, percents))
+    scale = (width - names - 7) / max(100.0, *percents.values())
+    made = [style.bold("percent of the peak")]
+    for name, percent in percents.items():
+        filled = round(percent * scale)
+        rest = track * (round(100 * scale) - filled)
+        made.append(f"{name:<{names}} {style.paint(full * filled, 'forward')}{style.dim(rest)} {percent:.{0 if percent > 100 * _PERCENT else 1}f}%")
+    return made
