@@ -17,14 +17,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from anneal.analysis.bounds import bounds
-from anneal.export.schema.graph import VERSION, Graph, Kernel, Made, Node, Number, Rewrite, Size
+from anneal.export.schema.graph import VERSION, Graph, Made, Node, Number, Rewrite, Size
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Dim, shape, show
 from anneal.ir.uop import UOp
 from anneal.view import graph as shown
 from anneal.view.history import Step
-from anneal.view.tree import phases_of
 
 Part = Literal["forward", "backward", "step"]
 
@@ -44,7 +43,7 @@ def describe(graph: shown.Graph, model: str, part: Part, selected: Sequence[int]
         "nodes": [_node(graph, u, ids) for u in graph.order],
         "past": [_node(graph, u, ids) for u in past],
         "outputs": [ids[u] for u in graph.results],
-        "kernels": [_kernel(graph, i, name) for i, name in enumerate(graph.kernels)],
+        "kernels": [{"name": k.name, "phases": list(k.phases), "roots": [ids[u] for u in graph.roots(i)]} for i, k in enumerate(graph.kernels)],
         "modules": graph.kinds,
         "rewrites": [_rewrite(s, ids) for s in rewrites],
         "selected": None if selected is None else list(selected),
@@ -88,11 +87,6 @@ def _made(step: Step, ids: dict[UOp, int]) -> Made:
 
 def _rewrite(step: Step, ids: dict[UOp, int]) -> Rewrite:
     return {"rule": step.by, "before": ids[step.before], "after": ids[step.after]}
-
-
-def _kernel(graph: shown.Graph, number: int, name: str) -> Kernel:
-    roots = graph.roots(number)
-    return {"name": name, "phases": list(phases_of(roots)), "roots": [graph.numbers[u] for u in roots]}
 
 
 def _bounds(node: UOp) -> list[Number] | None:

@@ -24,6 +24,8 @@ from anneal.nn.optim import Optimizer
 from anneal.nn.state import get_modules, get_state_dict
 from anneal.tensor.tensor import Tensor
 
+OPTIMIZER: Final = "optimizer"
+"""The path of whatever optimiser there is."""
 _INTERN: Final = Arena.intern.__code__
 _CALLS: Final = frozenset({"__call__", "forward"})
 _OURS: Final = "anneal."
@@ -58,7 +60,7 @@ class Modules:
             elif self._stack and self._stack[-1][0] is frame:
                 path = self._stack.pop()[1]
                 for tensor in result if isinstance(result, tuple | list) else (result,):
-                    if isinstance(tensor, Tensor):
+                    if isinstance(tensor, Tensor) and path != OPTIMIZER:
                         self.results.append((tensor, path))
         elif event == "call" and code.co_argcount and code.co_varnames[0] == "self":
             owner = frame.f_locals.get("self")
@@ -69,7 +71,7 @@ class Modules:
 
     def _register(self, root: Any, frame: FrameType) -> str:
         """Note an object that is called outside of all modules, and all its parts; returns its path."""
-        path = "optimizer" if isinstance(root, Optimizer) else _variable(root, frame.f_back)
+        path = OPTIMIZER if isinstance(root, Optimizer) else _variable(root, frame.f_back)
         self._roots.append((path or "", root))
         if not isinstance(root, Optimizer):
             for name, part in get_modules(root, path or "").items():

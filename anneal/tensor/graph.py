@@ -24,6 +24,7 @@ from anneal.tensor.storage import Buffer
 from anneal.view.graph import Graph
 from anneal.view.history import BACKWARD, History
 from anneal.view.names import variable, variables
+from anneal.view.nodes import Kernel
 
 if TYPE_CHECKING:
     from anneal.codegen.target import Target
@@ -83,17 +84,17 @@ def input_names(program: realize.Program, known: Mapping[Buffer, str]) -> list[s
     return made
 
 
-def _compiled(program: realize.Program, stage: str, target: Target | None) -> tuple[Trace, Sequence[str]]:
-    """What the compiler does up to a stage, and what its kernels are called where there are any by then."""
+def _compiled(program: realize.Program, stage: str, target: Target | None) -> tuple[Trace, list[Kernel]]:
+    """What the compiler does, and the kernels where there are any by that stage."""
     if stage == "tensor":
         trace = Trace()
         trace.snapshots.append(Snapshot("tensor", "the program as it is written", ((program.sink,),), 0.0, 0))
-        return trace, ()
+        return trace, []
     from anneal.codegen.target import Target
 
     with session.watching() as trace:
         plan = realize.compile_program(program, target or Target.portable())
-    return trace, [k.name for k in plan.kernels] if stage in ("kernels", "lowered") else ()
+    return trace, [Kernel(k.name, k.phases) for k in plan.kernels] if stage in ("kernels", "lowered") else []
 
 
 def _counterparts(outputs: Sequence[UOp], traced: Sequence[UOp]) -> dict[UOp, UOp]:

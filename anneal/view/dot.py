@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from anneal.errors import AnnealError, UsageError
+from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.view.expression import expression
-from anneal.view.fold import Folded
+from anneal.view.fold import DONE, Folded
 from anneal.view.nodes import Nodes
 from anneal.view.phases import COLOURS, LINES, kind_of, symbol
 from anneal.view.tree import INPUTS, Section, sections, typed
@@ -29,6 +30,7 @@ from anneal.view.tree import INPUTS, Section, sections, typed
 SECONDS: Final = 120
 """How long Graphviz may take."""
 _WIDE: Final = 48
+_WRITES: Final = frozenset({Ops.STORE, Ops.VSTORE})
 _HEAD: Final = (
     "rankdir=TB", 'fontname="monospace"', 'node [shape=box, style=rounded, fontname="monospace", fontsize=10]',
     'edge [arrowsize=0.6, fontname="monospace"]',
@@ -38,13 +40,13 @@ _HEAD: Final = (
 def text(nodes: Nodes) -> str:
     """The graph in Graphviz's language."""
     folded = Folded(nodes)
-    parts = sections(folded)
-    body = [*_inputs(folded), *(line for i, part in enumerate(parts) for line in _cluster(folded, part, i)), *_edges(folded)]
-    label = _quoted(": ".join(filter(None, (nodes.title, nodes.stage))))
+    body = [*_inputs(folded), *(line for i, part in enumerate(sections(folded)) for line in _cluster(folded, part, i))]
+    label = _quoted(", ".join(filter(None, (nodes.title, f"stage {nodes.stage}"))))
     return "\n".join(["digraph anneal {", *(f"  {line}" for line in (*_HEAD, f"label={label}", *body)), "}"])
 
 
 def _inputs(folded: Folded) -> Iterator[str]:
+    """Inputs and buffers: kernels are joined by them."""
     for node, number in folded.nodes.numbers.items():
         if node.op in INPUTS and node not in folded.own:
             label = "\n".join((folded.nodes.name(node) or expression(node), typed(node)))
@@ -52,14 +54,22 @@ def _inputs(folded: Folded) -> Iterator[str]:
 
 
 def _cluster(folded: Folded, part: Section, number: int) -> Iterator[str]:
-    """A section with its nodes."""
+    """A section with its nodes, then what they read. A node that several kernels compute is drawn in each."""
+    nodes = folded.nodes
+    ids = {u: f"k{number}n{nodes.numbers[u]}" if nodes.kernels else f"n{nodes.numbers[u]}" for u in part.nodes}
     kind = kind_of(part.phases)
     title = f"{symbol(kind)} {'+'.join(part.phases)}  {part.title}".rstrip()
-    fill = f', bgcolor="{COLOURS[kind]}55"' if kind == "fused" else ""
-    yield f'subgraph cluster_{number} {{ label={_quoted(title)}; color="{COLOURS[kind]}"; style="{LINES.get(kind, "solid")}"{fill.replace(", ", "; ")}'
-    for node in part.nodes:
-        yield f"  n{folded.nodes.numbers[node]} [{_node(folded, node)}]"
+    fill = f'; style=filled; fillcolor="{COLOURS[kind]}55"' if kind == "fused" else f"; style={LINES[kind]}"
+    yield f'subgraph cluster_{number} {{ label={_quoted(title)}; color="{COLOURS[kind]}"{fill}'
+    for node, name in ids.items():
+        yield f"  {name} [{_node(folded, node)}]"
     yield "}"
+    for node, name in ids.items():
+        style = f'[color="{COLOURS[node.phase]}", style={LINES[node.phase]}]'
+        written = node.src[0] if node.op in _WRITES else None
+        for operand in dict.fromkeys((*folded.parts(node), *(u for u in folded.leaves(node) if u.op in INPUTS))):
+            other = ids.get(operand, f"n{nodes.numbers[operand]}")
+            yield f"{name} -> {other} {style}" if operand is written else f"{other} -> {name} {style}"
 
 
 def _node(folded: Folded, node: UOp) -> str:
@@ -68,18 +78,10 @@ def _node(folded: Folded, node: UOp) -> str:
     cut = said if len(said) <= _WIDE else f"{said[: _WIDE - 1]}…"
     name = nodes.name(node)
     output = f"→ output {nodes.outputs[node]}" if node in nodes.outputs else None
-    label = "\n".join(filter(None, (name, f"%{nodes.numbers[node]} = {cut}", f"{symbol(node.phase)} {node.op.name}  {typed(node)}", output)))
+    line = f"%{nodes.numbers[node]}{':' if node.op in DONE else ' ='} {cut}"
+    label = "\n".join(filter(None, (name, line, f"{symbol(node.phase)} {node.op.name}  {typed(node)}", output)))
     thick = ", penwidth=2" if output else ""
-    return f'label={_quoted(label)}, color="{COLOURS[node.phase]}", style="rounded,{LINES[node.phase]}"{thick}'
-
-
-def _edges(folded: Folded) -> Iterator[str]:
-    """From what is read to who reads it, in the style of the reader's phase."""
-    numbers = folded.nodes.numbers
-    for node in folded.own:
-        inputs = [u for u in folded.leaves(node) if u.op in INPUTS]
-        for operand in dict.fromkeys((*folded.parts(node), *inputs)):
-            yield f'n{numbers[operand]} -> n{numbers[node]} [color="{COLOURS[node.phase]}", style={LINES[node.phase]}]'
+    return f'label={_quoted(label)}, color="{COLOURS[node.phase]}", style="rounded,filled,{LINES[node.phase]}", fillcolor=white{thick}'
 
 
 def _quoted(label: str) -> str:

@@ -38,7 +38,8 @@ _STATEMENTS: Final = {
     Ops.BARRIER: "wait for the workgroup",
 }
 """Instructions that are no expressions."""
-_DONE: Final = frozenset({*_STATEMENTS, Ops.SET, Ops.STORE, Ops.VSTORE})
+DONE: Final = frozenset({*_STATEMENTS, Ops.SET, Ops.STORE, Ops.VSTORE})
+"""Instructions that are there for what they do."""
 LOWERED: Final = "lowered"
 """The stage whose graphs are instructions in order."""
 _ALL: Final = 1 << 30
@@ -55,7 +56,7 @@ class Folded:
         self._writer = Writer(nodes.leaf_names, _PARTS)
         self._kept = set(nodes.outputs)
         for number in range(len(nodes.graphs)):
-            self._kept.update(u for u in nodes.roots(number) if u.op in _DONE or nodes.stage != LOWERED)
+            self._kept.update(u for u in nodes.roots(number) if u.op in DONE or nodes.stage != LOWERED)
         for node, number in nodes.numbers.items():
             if not self._folds(node):
                 self.own[node] = None

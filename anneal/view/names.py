@@ -35,20 +35,17 @@ def source_line(origin: Origin) -> str:
 
 @lru_cache(64)
 def _assigned(source: str) -> dict[int, str]:
-    """The name assigned by the innermost statement on each line."""
+    """The name that the statements on each line assign, where it is one."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return {}
-    found: dict[int, str] = {}
-    for statement in ast.walk(tree):  # outer statements come first, inner ones overwrite their lines
-        if isinstance(statement, ast.stmt):
-            name = _target(statement)
+    found: dict[int, set[str]] = {}
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.stmt) and (name := _target(statement)) is not None:
             for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1):
-                found.pop(line, None)
-                if name is not None:
-                    found[line] = name
-    return found
+                found.setdefault(line, set()).add(name)
+    return {line: name for line, names in found.items() for name in names if len(names) == 1}
 
 
 def _target(statement: ast.stmt) -> str | None:

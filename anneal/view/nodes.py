@@ -15,13 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from anneal.ir.graph import toposort, users
 from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.rewrite.trace import Snapshot
 from anneal.view.history import LEAVES, History
+
+
+class Kernel(NamedTuple):
+    """What a plan says of a kernel."""
+
+    name: str
+    phases: tuple[str, ...]
 
 
 class Nodes:
@@ -37,7 +44,7 @@ class Nodes:
         names: Mapping[UOp, str] | None = None,
         modules: Mapping[UOp, str] | None = None,
         kinds: Mapping[str, str] | None = None,
-        kernels: Sequence[str] = (),
+        kernels: Sequence[Kernel] = (),
         history: History | None = None,
     ) -> None:
         """`graphs` is as a `Snapshot` has it; `names` and `modules` are of nodes of the user's program."""
@@ -52,7 +59,7 @@ class Nodes:
         self.kinds = dict(kinds or {})
         """The class of each module."""
         self.kernels = tuple(kernels)
-        """What each kernel is called; empty while there are none."""
+        """The kernels; empty while there are none."""
         self.history = history or History([], [], [root for roots in self.graphs for root in roots])
         self._names = dict(names or {})
         self._modules = dict(modules or {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-COLOURS: Final = {"forward": "#00ADD8", "backward": "#FF7A45", "update": "#AAAAAA", "fused": "#F2C57C"}
+COLOURS: Final = {"forward": "#00ADD8", "backward": "#FF7A45", "update": "#8C8C8C", "fused": "#F2C57C"}
 SYMBOLS: Final = {"forward": ("—", "-"), "backward": ("╌", "~"), "update": ("↻", "^"), "fused": ("▪", "#")}
 """For each phase, and for what fuses several, the symbol and its ASCII form."""
 LINES: Final = {"forward": "solid", "backward": "dashed", "update": "dotted"}

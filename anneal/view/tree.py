@@ -28,16 +28,15 @@ from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
+from anneal.view.columns import Columns, Row
 from anneal.view.expression import Writer, expression
-from anneal.view.fold import LOWERED, Folded
+from anneal.view.fold import DONE, LOWERED, Folded
 from anneal.view.history import LEAVES
 from anneal.view.nodes import Nodes
 from anneal.view.phases import ORDER, PLAIN, Painter, kind_of, symbol
 
 DEPTH: Final = 16
 """Levels of indentation; what is deeper begins a tree of its own."""
-WIDE: Final = 72
-"""Letters of a tree's column, where a line may need more."""
 _GLYPHS: Final = {False: ("├ ", "└ ", "│ ", "  "), True: ("|-", "`-", "| ", "  ")}
 INPUTS: Final = frozenset({Ops.PARAM, Ops.BUFFER, Ops.VARIABLE})
 
@@ -63,15 +62,11 @@ class Line(NamedTuple):
 def lines(nodes: Nodes, painter: Painter = PLAIN, width: int | None = None) -> list[str]:
     """The graph for a reader; lines longer than `width` are cut."""
     folded = Folded(nodes)
-    parts = sections(folded)
-    trees = [list(_tree(folded, part)) for part in parts]
-    rows = [[_row(folded, line, plain=painter.plain) for line in tree] for tree in trees]
-    wide = [min(max((len(row[i]) for group in rows for row in group), default=0), WIDE) for i in range(3)]
+    parts = [(part, [(line.node, _row(folded, line, plain=painter.plain)) for line in _tree(folded, part)]) for part in sections(folded)]
+    columns = Columns((row for _, shown in parts for _, row in shown), painter, width)
     made = [_title(nodes, painter)]
-    for part, group, tree in zip(parts, rows, trees, strict=True):
-        made += ["", heading(part, painter)]
-        for row, line in zip(group, tree, strict=True):
-            made.append(_finish(row, line.node.phase, wide, painter, width))
+    for part, shown in parts:
+        made += ["", heading(part, painter), *(columns.line(row, node.phase) for node, row in shown)]
     return [*made, "", summary(folded, painter)]
 
 
@@ -80,8 +75,8 @@ def rows(nodes: Nodes, chosen: Sequence[UOp], painter: Painter = PLAIN, width: i
     writer = Writer({u: f"%{number}" for u, number in nodes.numbers.items() if u.op not in LEAVES} | nodes.leaf_names)
     texts = [writer.text(u) if u.op in LEAVES else writer.spelled(u) for u in chosen]
     table = [(f"%{nodes.numbers[u]} = {text}", u.op.name, typed(u), remarks(nodes, u, plain=painter.plain)) for u, text in zip(chosen, texts, strict=True)]
-    wide = [min(max((len(row[i]) for row in table), default=0), WIDE) for i in range(3)]
-    return [_finish(row, u.phase, wide, painter, width) for row, u in zip(table, chosen, strict=True)]
+    columns = Columns(table, painter, width)
+    return [columns.line(row, u.phase) for row, u in zip(table, chosen, strict=True)]
 
 
 def listing(nodes: Nodes, painter: Painter = PLAIN, width: int | None = None) -> list[str]:
@@ -149,14 +144,10 @@ def _kernel(folded: Folded, number: int) -> Section:
     graph = folded.nodes.graphs[number]
     below = toposort(*graph)
     own = [u for u in below if u in folded.own]
-    loops = ", ".join(f"{expression(r)} < {expression(r.src[0])}" for r in sorted((u for u in below if u.op is Ops.RANGE), key=lambda u: u.arg[::-1]))
-    return Section(phases_of(folded.nodes.roots(number)), f"kernel {number}: {folded.nodes.kernels[number]}" + (f"  for {loops}" if loops else ""), own)
-
-
-def phases_of(roots: Sequence[UOp]) -> tuple[str, ...]:
-    """The phases of what a kernel stores."""
-    stored = {u.phase for u in roots if u.op in (Ops.STORE, Ops.VSTORE)}
-    return tuple(p for p in ORDER if p in stored) or ORDER[:1]
+    ranges = sorted((u for u in below if u.op is Ops.RANGE), key=lambda u: (u.arg[0] != "r", u.arg[1]))
+    loops = ", ".join(f"{expression(r)} < {expression(r.src[0])}" for r in ranges)
+    kernel = folded.nodes.kernels[number]
+    return Section(kernel.phases, f"kernel {number}: {kernel.name}" + (f"  for {loops}" if loops else ""), own)
 
 
 def _tree(folded: Folded, part: Section) -> Iterator[Line]:
@@ -197,14 +188,14 @@ def _listing(part: Section) -> Iterator[Line]:
         depth += node.op in (Ops.LOOP, Ops.IF)
 
 
-def _row(folded: Folded, line: Line, *, plain: bool) -> tuple[str, str, str, str]:
+def _row(folded: Folded, line: Line, *, plain: bool) -> Row:
     """The columns of a line: tree, op, type, and what else is known."""
     nodes, node = folded.nodes, line.node
     branch, last, through, nothing = _GLYPHS[plain]
     tree = "".join(through if b is False else nothing for b in line.branches[:-1])
     if line.branches:
         tree += nothing if line.branches[-1] is None else last if line.branches[-1] else branch
-    return f"{tree}%{nodes.numbers[node]} = {folded.text(node)}", node.op.name, typed(node), remarks(nodes, node, plain=plain)
+    return f"{tree}%{nodes.numbers[node]}{':' if node.op in DONE else ' ='} {folded.text(node)}", node.op.name, typed(node), remarks(nodes, node, plain=plain)
 
 
 def typed(node: UOp) -> str:
@@ -228,17 +219,6 @@ def remarks(nodes: Nodes, node: UOp, *, plain: bool = False) -> str:
     if node.rule is not None:
         said.append(f"by {node.rule}")
     return "  ".join(filter(None, said))
-
-
-def _finish(row: Sequence[str], phase: str, wide: Sequence[int], painter: Painter, width: int | None) -> str:
-    """A line of text from its columns, painted."""
-    mark = symbol(phase, ascii_only=painter.plain)
-    left = f"{row[0]:<{wide[0]}}  {row[1]:<{wide[1]}}  {row[2]:<{wide[2]}}"
-    text = f"{left}  {row[3]}".rstrip()
-    if width is not None and len(text) + 2 > width:
-        text = text[: max(1, width - 3)] + ("..." if painter.plain else "…")[: max(0, width - 2)]
-    head, tail = text[: len(row[0])], text[len(row[0]) :]
-    return f"{painter.paint(mark, phase)} {painter.text(head)}{painter.dim(tail) if tail else ''}"
 
 
 def summary(folded: Folded, painter: Painter = PLAIN) -> str:
