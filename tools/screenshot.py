@@ -51,7 +51,7 @@ async def draw() -> str:
 
     monitor.observers.append(wait)
     training = Training(lambda: follow(trainer, monitor))
-    app = Dashboard(monitor, training, Viewer(trainer, monitor.facts.optimizer))
+    app = Dashboard(monitor, training, Viewer(trainer))
     async with app.run_test(size=SIZE) as pilot:
         await asyncio.to_thread(reached.wait)
         app.draw()

@@ -44,7 +44,7 @@ def run(trainer: Trainer, monitor: Monitor) -> None:
     from anneal.cli.dashboard_app import Dashboard
     from anneal.cli.dashboard_view import Viewer
 
-    training, viewer = Training(lambda: follow(trainer, monitor)), Viewer(trainer, monitor.facts.optimizer)
+    training, viewer = Training(lambda: follow(trainer, monitor)), Viewer(trainer)
     monitor.observers.append(viewer.serve)
     app = Dashboard(monitor, training, viewer)
     with _signals(app):

@@ -1,6 +1,6 @@
 """The page that the dashboard opens: the graph and the kernels of the training's step, in one file that needs nothing from elsewhere.
 
-Nodes are built by one thread at a time, so the page is written where the training runs, between two windows, or where it rests.
+The page is written by the thread that trains, between two windows, or by another while that rests: nodes belong to one thread at a time.
 
 >>> page("a < b", {"Kernels": "<table></table>"}).splitlines()[-2:]
 ['<h1>a &lt; b</h1>', '<h2>Kernels</h2><table></table>']
@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from anneal.examples.monitor import Record
-from anneal.examples.program import Program, graph_of
 from anneal.examples.trainer import Trainer
-from anneal.nn import modules
-from anneal.rewrite import session
+from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
+from anneal.view.graph import Graph
+from anneal.view.names import variables
 
 _HEAD: Final = """<!doctype html>
 <html lang="en">
@@ -35,9 +36,8 @@ _HEAD: Final = """<!doctype html>
 class Viewer:
     """Writes the page when it is asked for and opens it in a browser."""
 
-    def __init__(self, trainer: Trainer, optimizer: str) -> None:
-        """`optimizer` is the name of the training's."""
-        self._trainer, self._optimizer = trainer, optimizer
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
         self._asked = threading.Event()
         self.said = ""
         """What became of it."""
@@ -56,24 +56,21 @@ class Viewer:
         self._asked.clear()
         try:
             path = _write(self._trainer.program.example.name, self._page())
-        except Exception as error:  # noqa: BLE001 - a user's model may raise anything while it is built once more
-            self.said = f"no page: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever it is, a page is worth less than a training
+            self.said = f"no page: {error}"
             return
         self.written.append(path)
         self.said = f"{path} opens in your browser" if _open(path) else f"no browser here: open {path}"
 
     def _page(self) -> str:
-        """The page of the step: the program is built once more, and watched."""
-        trained = self._trainer.program
-        optimizer = None if self._optimizer == "own" else self._optimizer
-        title = f"{trained.example.name}, the training step"
-        with session.watching():
-            with modules.watching() as seen:
-                program = Program(trained.example, batch=trained.batch, seed=trained.seed, optimizer=optimizer)
-                outputs, names = program.outputs("step"), program.names()
-            graph = graph_of(outputs, names, seen, title=title)
-        kernels = self._trainer.plan.explain(self._trainer.names)
-        return page(title, {"Kernels": kernels._repr_html_(), "Graph": graph._repr_html_()})
+        """The page of the very program that is trained; nothing of the user's runs again."""
+        trainer = self._trainer
+        sink = trainer.executable.program.sink
+        nodes = [u for u in toposort(sink) if u is not sink]
+        inputs = {u: trainer.names[u.arg[0]] for u in nodes if u.op is Ops.PARAM}
+        title = f"{trainer.program.example.name}, the training step"
+        graph = Graph("tensor", ((sink,),), title=title, names={**variables(nodes), **inputs})
+        return page(title, {"Kernels": trainer.plan.explain(trainer.names)._repr_html_(), "Graph": graph._repr_html_()})
 
 
 def page(title: str, parts: Mapping[str, str]) -> str:

@@ -468,7 +468,7 @@ def viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Viewer:
 
     monkeypatch.setattr(webbrowser, "get", nothing)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return Viewer(Trainer(Program(EXAMPLES["mlp"], batch=8), get_device("reference")), "sgd")
+    return Viewer(Trainer(Program(EXAMPLES["mlp"], batch=8), get_device("reference")))
 
 
 def test_without_a_browser_the_file_is_named(viewer: Viewer, tmp_path: Path) -> None:
