@@ -10,6 +10,7 @@ from docs_pages import pages
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 _RULES: Final = "reference/rules/index.md"
 _FETCHED: Final = re.compile(
@@ -38,6 +39,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in pages().items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Give the tour, which shows long lines and has no headings to list, the whole width."""
+    if page.file.src_uri.startswith("tour/"):
+        page.meta["hide"] = ["toc"]
+    return markdown
 
 
 def on_post_build(config: MkDocsConfig) -> None:
