@@ -17,6 +17,7 @@ from anneal.errors import UsageError
 from anneal.examples import checkpoint
 from anneal.examples.example import Example
 from anneal.examples.program import Program, trace
+from anneal.export.schema.run import VERSION
 from anneal.runtime.device import Device, get_device
 from anneal.tensor import host, realize
 from anneal.tensor.realize import Executable
@@ -83,7 +84,7 @@ def _example(model: Model, example: Example, arguments: Namespace) -> tuple[dict
 
 
 def _document(model: Model, device: Device, outputs: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"model": model.name, "device": device.name, "backend": device.description, "outputs": outputs}
+    return {"schema": "anneal.run", "version": VERSION, "model": model.name, "device": device.name, "backend": device.description, "outputs": outputs}
 
 
 def _values(tensors: Sequence[Tensor], device: Device) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from anneal.rules.compiled import GRADIENT, GRADIENT_NAMES, GROUPS, RULES, TITLE
 __all__ = ["GRADIENT", "GRADIENT_NAMES", "GROUPS", "KERNEL", "NAMES", "RULES", "SIMPLIFY", "TENSOR", "TITLES", "Gradients", "Rule", "rule", "simplify", "table"]
 
 NAMES: Final = tuple(r.name for r in RULES)
-SIMPLIFY: Final = ("folding", "algebra", "boolean", "minmax", "where", "cast", "divmod", "sums", "compare", "order")
+SIMPLIFY: Final = ("folding", "algebra", "boolean", "minmax", "where", "cast", "divmod", "sums", "compare", "order", "bounds")
 """The groups for scalar expressions: index arithmetic and what kernels compute."""
 KERNEL: Final = ("kernel", *SIMPLIFY)
 """The groups for the expressions that kernels compute."""

@@ -145,11 +145,6 @@ def _folding_idiv(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -159,11 +154,6 @@ def _folding_mod(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -173,11 +163,6 @@ def _folding_max(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -187,11 +172,6 @@ def _folding_min(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -201,11 +181,6 @@ def _folding_lt(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -215,11 +190,6 @@ def _folding_eq(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -229,11 +199,6 @@ def _folding_and(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -243,11 +208,6 @@ def _folding_or(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -275,11 +235,6 @@ def _folding_shr(u: UOp) -> Match | None:
     if u0.op is _CONST:
         if (r := fold(u)) is not None and r is not u:
             return 0, r
-    u0, u1 = u.src
-    if not u.dtype.kind == 'float':
-        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
-            if (r := single_value(u)) is not None and r is not u:
-                return 1, r
     return None
 
 
@@ -299,11 +254,11 @@ def _algebra_floor(u: UOp) -> Match | None:
         u00, = u0.src
         if u00.dtype.kind in ('int', 'uint', 'index') or u00.dtype is dtypes.bool:
             if (r := cast(u00, u.dtype)) is not u:
-                return 26, r
+                return 25, r
     if u0.op is _FLOOR:
         u00, = u0.src
         if (r := u0) is not u:
-            return 27, r
+            return 26, r
     return None
 
 
@@ -313,43 +268,43 @@ def _algebra_add(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 0:
             if (r := u0) is not u:
-                return 2, r
+                return 1, r
         if u0.op is _ADD:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                        return 16, r
+                        return 15, r
             if u00.op is _CONST:
                 if u01.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                        return 16, r
+                        return 15, r
     if u0.op is _CONST:
         if u0.arg == 0:
             if (r := u1) is not u:
-                return 2, r
+                return 1, r
         if u1.op is _ADD:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                        return 16, r
+                        return 15, r
             if u10.op is _CONST:
                 if u11.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_ADD, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                        return 16, r
+                        return 15, r
     if u0.op is _ADD:
         u00, u01 = u0.src
         if u01.op is _CONST:
             if u00.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_ADD, u00.dtype, (intern(_ADD, u00.dtype, (u00, u1)), u01))) is not u:
-                        return 18, r
+                        return 17, r
         if u00.op is _CONST:
             if u01.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_ADD, u01.dtype, (intern(_ADD, u01.dtype, (u01, u1)), u00))) is not u:
-                        return 18, r
+                        return 17, r
         if u00.op is _MUL:
             u000, u001 = u00.src
             if u001.op is _CONST:
@@ -357,13 +312,13 @@ def _algebra_add(u: UOp) -> Match | None:
                     if u000 is u1:
                         if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u01) is not u:
-                                return 23, r
+                                return 22, r
             if u000.op is _CONST:
                 if u000.arg == -1:
                     if u001 is u1:
                         if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u01) is not u:
-                                return 23, r
+                                return 22, r
         if u01.op is _MUL:
             u010, u011 = u01.src
             if u011.op is _CONST:
@@ -371,25 +326,25 @@ def _algebra_add(u: UOp) -> Match | None:
                     if u010 is u1:
                         if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u00) is not u:
-                                return 23, r
+                                return 22, r
             if u010.op is _CONST:
                 if u010.arg == -1:
                     if u011 is u1:
                         if u1.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u00) is not u:
-                                return 23, r
+                                return 22, r
     if u1.op is _ADD:
         u10, u11 = u1.src
         if u11.op is _CONST:
             if u10.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_ADD, u10.dtype, (intern(_ADD, u10.dtype, (u10, u0)), u11))) is not u:
-                        return 18, r
+                        return 17, r
         if u10.op is _CONST:
             if u11.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_ADD, u11.dtype, (intern(_ADD, u11.dtype, (u11, u0)), u10))) is not u:
-                        return 18, r
+                        return 17, r
         if u10.op is _MUL:
             u100, u101 = u10.src
             if u101.op is _CONST:
@@ -397,13 +352,13 @@ def _algebra_add(u: UOp) -> Match | None:
                     if u100 is u0:
                         if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u11) is not u:
-                                return 23, r
+                                return 22, r
             if u100.op is _CONST:
                 if u100.arg == -1:
                     if u101 is u0:
                         if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u11) is not u:
-                                return 23, r
+                                return 22, r
         if u11.op is _MUL:
             u110, u111 = u11.src
             if u111.op is _CONST:
@@ -411,13 +366,13 @@ def _algebra_add(u: UOp) -> Match | None:
                     if u110 is u0:
                         if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u10) is not u:
-                                return 23, r
+                                return 22, r
             if u110.op is _CONST:
                 if u110.arg == -1:
                     if u111 is u0:
                         if u0.dtype.kind in ('int', 'uint', 'index'):
                             if (r := u10) is not u:
-                                return 23, r
+                                return 22, r
     if u0.op is _MUL:
         if u1.op is _MUL:
             u00, u01 = u0.src
@@ -427,58 +382,58 @@ def _algebra_add(u: UOp) -> Match | None:
                     if u10 is u00:
                         if u00.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, u11.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, u01.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
                 if u10.op is _CONST:
                     if u11 is u00:
                         if u00.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, u10.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
                             if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, u01.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
             if u00.op is _CONST:
                 if u11.op is _CONST:
                     if u10 is u01:
                         if u01.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, u11.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, u00.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
                 if u10.op is _CONST:
                     if u11 is u01:
                         if u01.dtype.kind in ('int', 'uint', 'index'):
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, u10.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
                             if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, u00.arg,)))))) is not u:
-                                return 20, r
+                                return 19, r
         u00, u01 = u0.src
         if u01.op is _CONST:
             if u00 is u1:
                 if u1.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u1.dtype, (u1, intern(_CONST, u01.dtype, (), alu(_ADD, u01.dtype, (u01.arg, 1,)))))) is not u:
-                        return 21, r
+                        return 20, r
         if u00.op is _CONST:
             if u01 is u1:
                 if u1.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u1.dtype, (u1, intern(_CONST, u00.dtype, (), alu(_ADD, u00.dtype, (u00.arg, 1,)))))) is not u:
-                        return 21, r
+                        return 20, r
     if u1.op is _MUL:
         u10, u11 = u1.src
         if u11.op is _CONST:
             if u10 is u0:
                 if u0.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u0.dtype, (u0, intern(_CONST, u11.dtype, (), alu(_ADD, u11.dtype, (u11.arg, 1,)))))) is not u:
-                        return 21, r
+                        return 20, r
         if u10.op is _CONST:
             if u11 is u0:
                 if u0.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u0.dtype, (u0, intern(_CONST, u10.dtype, (), alu(_ADD, u10.dtype, (u10.arg, 1,)))))) is not u:
-                        return 21, r
+                        return 20, r
     if u1 is u0:
         if u0.dtype.kind in ('int', 'uint', 'index'):
             if (r := intern(_MUL, u0.dtype, (u0, const(2, u0.dtype)))) is not u:
-                return 22, r
+                return 21, r
     return None
 
 
@@ -488,93 +443,93 @@ def _algebra_mul(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 1:
             if (r := u0) is not u:
-                return 3, r
+                return 2, r
         if u1.arg == 0:
             if u0.dtype.kind in ('int', 'uint', 'index'):
                 if (r := const(0, u.dtype)) is not u:
-                    return 4, r
+                    return 3, r
         if u1.arg == -1:
             if u0.op is _MUL:
                 u00, u01 = u0.src
                 if u01.op is _CONST:
                     if u01.arg == -1:
                         if (r := u00) is not u:
-                            return 14, r
+                            return 13, r
                     if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_MUL, u01.dtype, (u01.arg, -1,)))))) is not u:
-                        return 15, r
+                        return 14, r
                 if u00.op is _CONST:
                     if u00.arg == -1:
                         if (r := u01) is not u:
-                            return 14, r
+                            return 13, r
                     if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_MUL, u00.dtype, (u00.arg, -1,)))))) is not u:
-                        return 15, r
+                        return 14, r
         if u0.op is _MUL:
             u00, u01 = u0.src
             if u01.op is _CONST:
                 if u00.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u00.dtype, (u00, intern(_CONST, u01.dtype, (), alu(_MUL, u01.dtype, (u01.arg, u1.arg,)))))) is not u:
-                        return 17, r
+                        return 16, r
             if u00.op is _CONST:
                 if u01.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u01.dtype, (u01, intern(_CONST, u00.dtype, (), alu(_MUL, u00.dtype, (u00.arg, u1.arg,)))))) is not u:
-                        return 17, r
+                        return 16, r
     if u0.op is _CONST:
         if u0.arg == 1:
             if (r := u1) is not u:
-                return 3, r
+                return 2, r
         if u0.arg == 0:
             if u1.dtype.kind in ('int', 'uint', 'index'):
                 if (r := const(0, u.dtype)) is not u:
-                    return 4, r
+                    return 3, r
         if u0.arg == -1:
             if u1.op is _MUL:
                 u10, u11 = u1.src
                 if u11.op is _CONST:
                     if u11.arg == -1:
                         if (r := u10) is not u:
-                            return 14, r
+                            return 13, r
                     if (r := intern(_MUL, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_MUL, u11.dtype, (u11.arg, -1,)))))) is not u:
-                        return 15, r
+                        return 14, r
                 if u10.op is _CONST:
                     if u10.arg == -1:
                         if (r := u11) is not u:
-                            return 14, r
+                            return 13, r
                     if (r := intern(_MUL, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_MUL, u10.dtype, (u10.arg, -1,)))))) is not u:
-                        return 15, r
+                        return 14, r
         if u1.op is _MUL:
             u10, u11 = u1.src
             if u11.op is _CONST:
                 if u10.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u10.dtype, (u10, intern(_CONST, u11.dtype, (), alu(_MUL, u11.dtype, (u11.arg, u0.arg,)))))) is not u:
-                        return 17, r
+                        return 16, r
             if u10.op is _CONST:
                 if u11.dtype.kind in ('int', 'uint', 'index'):
                     if (r := intern(_MUL, u11.dtype, (u11, intern(_CONST, u10.dtype, (), alu(_MUL, u10.dtype, (u10.arg, u0.arg,)))))) is not u:
-                        return 17, r
+                        return 16, r
     if u0.op is _MUL:
         u00, u01 = u0.src
         if u01.op is _CONST:
             if u00.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_MUL, u00.dtype, (intern(_MUL, u00.dtype, (u00, u1)), u01))) is not u:
-                        return 19, r
+                        return 18, r
         if u00.op is _CONST:
             if u01.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u1):
                     if (r := intern(_MUL, u01.dtype, (intern(_MUL, u01.dtype, (u01, u1)), u00))) is not u:
-                        return 19, r
+                        return 18, r
     if u1.op is _MUL:
         u10, u11 = u1.src
         if u11.op is _CONST:
             if u10.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_MUL, u10.dtype, (intern(_MUL, u10.dtype, (u10, u0)), u11))) is not u:
-                        return 19, r
+                        return 18, r
         if u10.op is _CONST:
             if u11.dtype.kind in ('int', 'uint', 'index'):
                 if not is_const(u0):
                     if (r := intern(_MUL, u11.dtype, (intern(_MUL, u11.dtype, (u11, u0)), u10))) is not u:
-                        return 19, r
+                        return 18, r
     return None
 
 
@@ -584,10 +539,10 @@ def _algebra_div(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 1:
             if (r := u0) is not u:
-                return 5, r
+                return 4, r
         if has_exact_reciprocal(u1):
             if (r := intern(_MUL, u0.dtype, (u0, intern(_CONST, u1.dtype, (), alu(_DIV, u1.dtype, (1, u1.arg,)))))) is not u:
-                return 6, r
+                return 5, r
     return None
 
 
@@ -597,17 +552,17 @@ def _algebra_idiv(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 1:
             if (r := u0) is not u:
-                return 7, r
+                return 6, r
         if u1.arg == -1:
             if (r := intern(_MUL, u0.dtype, (u0, const(-1, u0.dtype)))) is not u:
-                return 8, r
+                return 7, r
         if u1.arg == 0:
             if (r := const(0, u.dtype)) is not u:
-                return 9, r
+                return 8, r
     if u0.op is _CONST:
         if u0.arg == 0:
             if (r := const(0, u.dtype)) is not u:
-                return 12, r
+                return 11, r
     return None
 
 
@@ -617,14 +572,14 @@ def _algebra_mod(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 1:
             if (r := const(0, u.dtype)) is not u:
-                return 10, r
+                return 9, r
         if u1.arg == 0:
             if (r := const(0, u.dtype)) is not u:
-                return 11, r
+                return 10, r
     if u0.op is _CONST:
         if u0.arg == 0:
             if (r := const(0, u.dtype)) is not u:
-                return 13, r
+                return 12, r
     return None
 
 
@@ -634,7 +589,7 @@ def _algebra_shl(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 0:
             if (r := u0) is not u:
-                return 24, r
+                return 23, r
     return None
 
 
@@ -644,7 +599,7 @@ def _algebra_shr(u: UOp) -> Match | None:
     if u1.op is _CONST:
         if u1.arg == 0:
             if (r := u0) is not u:
-                return 25, r
+                return 24, r
     return None
 
 
@@ -652,7 +607,7 @@ def _order_add(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
     return None
 
 
@@ -660,7 +615,7 @@ def _order_mul(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
     return None
 
 
@@ -668,7 +623,7 @@ def _order_max(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
     return None
 
 
@@ -676,7 +631,7 @@ def _order_min(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
     return None
 
 
@@ -684,7 +639,7 @@ def _order_eq(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
     return None
 
 
@@ -692,7 +647,7 @@ def _order_and(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
     return None
 
 
@@ -700,7 +655,7 @@ def _order_or(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
     return None
 
 
@@ -708,7 +663,97 @@ def _order_xor(u: UOp) -> Match | None:
     r: UOp | None
     u0, u1 = u.src
     if (r := ordered(u)) is not None and r is not u:
-        return 28, r
+        return 27, r
+    return None
+
+
+def _bounds_idiv(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_mod(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_max(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_min(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_lt(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_eq(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_and(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_or(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
+    return None
+
+
+def _bounds_shr(u: UOp) -> Match | None:
+    r: UOp | None
+    u0, u1 = u.src
+    if not u.dtype.kind == 'float':
+        if (lo_u := lo(u)) is not None and (hi_u := hi(u)) is not None and lo_u == hi_u:
+            if (r := single_value(u)) is not None and r is not u:
+                return 28, r
     return None
 
 
@@ -2565,6 +2610,17 @@ GROUPS: dict[str, dict[Op, MatchFunction]] = {
         Ops.OR: _order_or,
         Ops.XOR: _order_xor,
     },
+    "bounds": {
+        Ops.IDIV: _bounds_idiv,
+        Ops.MOD: _bounds_mod,
+        Ops.MAX: _bounds_max,
+        Ops.MIN: _bounds_min,
+        Ops.LT: _bounds_lt,
+        Ops.EQ: _bounds_eq,
+        Ops.AND: _bounds_and,
+        Ops.OR: _bounds_or,
+        Ops.SHR: _bounds_shr,
+    },
     "cast": {
         Ops.CAST: _cast_cast,
         Ops.BITCAST: _cast_bitcast,
@@ -2655,6 +2711,7 @@ TITLES: dict[str, str] = {
     'folding': 'Constant folding',
     'algebra': 'Arithmetic identities',
     'order': 'Canonical order of operands',
+    'bounds': 'What bounds alone decide',
     'cast': 'Conversions',
     'gradient': 'Adjoints: g is the gradient of the result',
     'divmod': 'Division and modulo of index arithmetic',
@@ -2745,34 +2802,34 @@ GRADIENT_NAMES: dict[Op, str] = {
 
 RULES: tuple[Rule, ...] = (
     Rule('folding', 'fold', 'an op on constants is the constant that it computes', 'elementwise(c, ...) => fold(root)', 'algebra.upat', 5, ()),
-    Rule('folding', 'known_value', 'bounds leave one value only', 'narrowing(x, y) => single_value(root) when not is_float(root) and lo(root) == hi(root)', 'algebra.upat', 8, ()),
-    Rule('algebra', 'add_zero', '0.0 added to -0.0 would give 0.0', 'x + 0 => x assumes no_signed_zero', 'algebra.upat', 13, ('no_signed_zero',)),
-    Rule('algebra', 'mul_one', '', 'x * 1 => x', 'algebra.upat', 14, ()),
-    Rule('algebra', 'mul_zero', 'a float could be nan, infinite or negative', 'x * 0 => 0 when is_int(x)', 'algebra.upat', 16, ()),
-    Rule('algebra', 'div_one', '', 'x / 1 => x', 'algebra.upat', 17, ()),
-    Rule('algebra', 'div_power', 'exact: the reciprocal of a power of two is one too', 'x / c => x * (1 / c) when has_exact_reciprocal(c)', 'algebra.upat', 19, ()),
-    Rule('algebra', 'idiv_one', '', 'x // 1 => x', 'algebra.upat', 20, ()),
-    Rule('algebra', 'idiv_minus_one', '', 'x // -1 => x * -1', 'algebra.upat', 21, ()),
-    Rule('algebra', 'idiv_zero', 'defined so, see the op', 'x // 0 => 0', 'algebra.upat', 22, ()),
-    Rule('algebra', 'mod_one', '', 'x % 1 => 0', 'algebra.upat', 23, ()),
-    Rule('algebra', 'mod_zero', 'defined so, see the op', 'x % 0 => 0', 'algebra.upat', 24, ()),
-    Rule('algebra', 'zero_idiv', '', '0 // x => 0', 'algebra.upat', 25, ()),
-    Rule('algebra', 'zero_mod', '', '0 % x => 0', 'algebra.upat', 26, ()),
-    Rule('algebra', 'neg_neg', '', '(x * -1) * -1 => x', 'algebra.upat', 27, ()),
-    Rule('algebra', 'neg_scale', '', '(x * c) * -1 => x * (c * -1)', 'algebra.upat', 28, ()),
-    Rule('algebra', 'add_add', '', '(x + c1) + c2 => x + (c1 + c2) when is_int(x)', 'algebra.upat', 29, ()),
-    Rule('algebra', 'mul_mul', '', '(x * c1) * c2 => x * (c1 * c2) when is_int(x)', 'algebra.upat', 30, ()),
-    Rule('algebra', 'add_out', 'constants to the outside, where they meet', '(x + c) + y => (x + y) + c when is_int(x) and not is_const(y)', 'algebra.upat', 32, ()),
-    Rule('algebra', 'mul_out', '', '(x * c) * y => (x * y) * c when is_int(x) and not is_const(y)', 'algebra.upat', 33, ()),
-    Rule('algebra', 'collect', '', 'x*c1 + x*c2 => x * (c1 + c2) when is_int(x)', 'algebra.upat', 34, ()),
-    Rule('algebra', 'collect_one', '', 'x*c + x => x * (c + 1) when is_int(x)', 'algebra.upat', 35, ()),
-    Rule('algebra', 'double', '', 'x + x => x * 2 when is_int(x)', 'algebra.upat', 36, ()),
-    Rule('algebra', 'add_back', '', '(x*-1 + y) + x => y when is_int(x)', 'algebra.upat', 37, ()),
-    Rule('algebra', 'shl_zero', '', 'x << 0 => x', 'algebra.upat', 38, ()),
-    Rule('algebra', 'shr_zero', '', 'x >> 0 => x', 'algebra.upat', 39, ()),
-    Rule('algebra', 'floor_whole', '', 'floor(cast(x)) => cast(x) when is_int(x) or is_bool(x)', 'algebra.upat', 40, ()),
-    Rule('algebra', 'floor_floor', '', 'floor((m := floor(x))) => m', 'algebra.upat', 41, ()),
-    Rule('order', 'commute', 'constants last, others by op and then by structural key', 'commutative(x, y) => ordered(root) assumes no_signed_zero', 'algebra.upat', 46, ('no_signed_zero',)),
+    Rule('algebra', 'add_zero', '0.0 added to -0.0 would give 0.0', 'x + 0 => x assumes no_signed_zero', 'algebra.upat', 10, ('no_signed_zero',)),
+    Rule('algebra', 'mul_one', '', 'x * 1 => x', 'algebra.upat', 11, ()),
+    Rule('algebra', 'mul_zero', 'a float could be nan, infinite or negative', 'x * 0 => 0 when is_int(x)', 'algebra.upat', 13, ()),
+    Rule('algebra', 'div_one', '', 'x / 1 => x', 'algebra.upat', 14, ()),
+    Rule('algebra', 'div_power', 'exact: the reciprocal of a power of two is one too', 'x / c => x * (1 / c) when has_exact_reciprocal(c)', 'algebra.upat', 16, ()),
+    Rule('algebra', 'idiv_one', '', 'x // 1 => x', 'algebra.upat', 17, ()),
+    Rule('algebra', 'idiv_minus_one', '', 'x // -1 => x * -1', 'algebra.upat', 18, ()),
+    Rule('algebra', 'idiv_zero', 'defined so, see the op', 'x // 0 => 0', 'algebra.upat', 19, ()),
+    Rule('algebra', 'mod_one', '', 'x % 1 => 0', 'algebra.upat', 20, ()),
+    Rule('algebra', 'mod_zero', 'defined so, see the op', 'x % 0 => 0', 'algebra.upat', 21, ()),
+    Rule('algebra', 'zero_idiv', '', '0 // x => 0', 'algebra.upat', 22, ()),
+    Rule('algebra', 'zero_mod', '', '0 % x => 0', 'algebra.upat', 23, ()),
+    Rule('algebra', 'neg_neg', '', '(x * -1) * -1 => x', 'algebra.upat', 24, ()),
+    Rule('algebra', 'neg_scale', '', '(x * c) * -1 => x * (c * -1)', 'algebra.upat', 25, ()),
+    Rule('algebra', 'add_add', '', '(x + c1) + c2 => x + (c1 + c2) when is_int(x)', 'algebra.upat', 26, ()),
+    Rule('algebra', 'mul_mul', '', '(x * c1) * c2 => x * (c1 * c2) when is_int(x)', 'algebra.upat', 27, ()),
+    Rule('algebra', 'add_out', 'constants to the outside, where they meet', '(x + c) + y => (x + y) + c when is_int(x) and not is_const(y)', 'algebra.upat', 29, ()),
+    Rule('algebra', 'mul_out', '', '(x * c) * y => (x * y) * c when is_int(x) and not is_const(y)', 'algebra.upat', 30, ()),
+    Rule('algebra', 'collect', '', 'x*c1 + x*c2 => x * (c1 + c2) when is_int(x)', 'algebra.upat', 31, ()),
+    Rule('algebra', 'collect_one', '', 'x*c + x => x * (c + 1) when is_int(x)', 'algebra.upat', 32, ()),
+    Rule('algebra', 'double', '', 'x + x => x * 2 when is_int(x)', 'algebra.upat', 33, ()),
+    Rule('algebra', 'add_back', '', '(x*-1 + y) + x => y when is_int(x)', 'algebra.upat', 34, ()),
+    Rule('algebra', 'shl_zero', '', 'x << 0 => x', 'algebra.upat', 35, ()),
+    Rule('algebra', 'shr_zero', '', 'x >> 0 => x', 'algebra.upat', 36, ()),
+    Rule('algebra', 'floor_whole', '', 'floor(cast(x)) => cast(x) when is_int(x) or is_bool(x)', 'algebra.upat', 37, ()),
+    Rule('algebra', 'floor_floor', '', 'floor((m := floor(x))) => m', 'algebra.upat', 38, ()),
+    Rule('order', 'commute', 'constants last, others by op and then by structural key', 'commutative(x, y) => ordered(root) assumes no_signed_zero', 'algebra.upat', 43, ('no_signed_zero',)),
+    Rule('bounds', 'known_value', 'one value is left', 'narrowing(x, y) => single_value(root) when not is_float(root) and lo(root) == hi(root)', 'algebra.upat', 48, ()),
     Rule('cast', 'cast_cast', 'the inner conversion loses nothing that the outer one keeps', 'cast(cast(x)) => merge_casts(root)', 'cast.upat', 4, ()),
     Rule('cast', 'cast_same', '', 'cast(x) => same_cast(root)', 'cast.upat', 5, ()),
     Rule('cast', 'bitcast_bitcast', '', 'bitcast(bitcast(x)) => merge_bitcasts(root)', 'cast.upat', 6, ()),

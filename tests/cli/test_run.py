@@ -9,7 +9,7 @@ import pytest
 
 from anneal.cli.main import main
 from anneal.export.schema.check import check
-from anneal.export.schema.run import Run as RunDocument
+from anneal.export.schema.run import Judged as RunDocument
 from anneal.runtime.plan import Plan
 
 Run = Callable[..., Any]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Final, Literal, TypedDict
+
+VERSION: Final = 1
 
 
 class Output(TypedDict):
@@ -17,10 +19,18 @@ class Output(TypedDict):
 class Run(TypedDict):
     """What `anneal run` reports."""
 
+    schema: Literal["anneal.run"]
+    version: int
     model: str
     device: str
     backend: str
     outputs: list[Output]
-    labels: NotRequired[list[Any]]
-    predictions: NotRequired[list[int]]
-    accuracy: NotRequired[float | str]
+
+
+class Judged(Run, total=False):
+    """What it reports of an example, which has held-out rows."""
+
+    labels: list[Any]
+    predictions: list[int]
+    """The place of the largest output of each row, where outputs are scores of classes."""
+    accuracy: float | str
