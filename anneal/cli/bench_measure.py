@@ -24,7 +24,7 @@ from anneal.examples import EXAMPLES
 from anneal.examples.program import Program, trace
 from anneal.examples.trainer import WINDOW, Trainer
 from anneal.export import measured
-from anneal.export.schema.bench import Compilation, Timing
+from anneal.export.schema.bench import Compilation, Sampled, Timing
 from anneal.export.schema.bench import Peer as PeerTimes
 from anneal.runtime import pipeline
 from anneal.runtime.device import Device, Storage
@@ -95,11 +95,11 @@ class _Ready:
     flops: int
 
 
-def timing(case: Case, device: Device, peaks: Peaks, peer: Peer | None, seconds: float) -> Timing:
+def timing(case: Case, device: Device, peer: Peer | None, seconds: float) -> Sampled:
     """Run a computation or a training step for about so many seconds, in turns with PyTorch's."""
     ready = _step(case, device) if case.kind == "step" else _kernel(case, device)
-    call = peer.call(case) if peer is not None else None
-    theirs = None if call is None else _clock(call, lambda: None)
+    other = peer.prepare(case) if peer is not None else None
+    theirs = None if other is None else _clock(other.call, lambda: None)
     turns: list[tuple[float, float]] = []
 
     def turn() -> float:
@@ -108,8 +108,7 @@ def timing(case: Case, device: Device, peaks: Peaks, peer: Peer | None, seconds:
 
     spread = Spread.of(sample(turn, seconds, _LEAST))
     alone = Spread.of(sample(lambda: sum(device.profile(ready.plan, ready.storages())), seconds / _SHARE, _LEAST))
-    ideal = ready.bytes / peaks.copy_bytes_per_second, ready.flops / peaks.flops_per_second
-    return Timing(
+    return Sampled(
         name=case.name,
         doc=case.doc,
         kernels=len(ready.plan.kernels),
@@ -119,14 +118,20 @@ def timing(case: Case, device: Device, peaks: Peaks, peer: Peer | None, seconds:
         flops=ready.flops,
         bytes_per_second=measured.spread(alone.rate(ready.bytes)),
         flops_per_second=measured.spread(alone.rate(ready.flops)),
-        bound="memory" if ideal[0] >= ideal[1] else "compute",
-        of_peak=max(ideal) / max(alone.median, _TICK),
-        peer=_compared(turns) if theirs else None,
+        peer=None if other is None else _compared(turns, other.threads),
     )
 
 
-def _compared(turns: Sequence[tuple[float, float]]) -> PeerTimes:
-    return PeerTimes(seconds=measured.spread(Spread.of([t for _, t in turns])), ratio=measured.spread(Spread.of([o / t for o, t in turns])))
+def held_against(peaks: Peaks, found: Sampled) -> Timing:
+    """What was sampled, with how near it comes to the peaks."""
+    memory, compute = found["bytes"] / peaks.copy_bytes_per_second, found["flops"] / peaks.flops_per_second
+    ideal = max(memory, compute) / max(found["device_seconds"]["median"], _TICK)
+    return {**found, "bound": "memory" if memory >= compute else "compute", "of_peak": ideal}
+
+
+def _compared(turns: Sequence[tuple[float, float]], threads: int) -> PeerTimes:
+    seconds, ratio = Spread.of([theirs for _, theirs in turns]), Spread.of([ours / theirs for ours, theirs in turns])
+    return PeerTimes(threads=threads, seconds=measured.spread(seconds), ratio=measured.spread(ratio))
 
 
 def _clock(call: Callable[[], object], wait: Callable[[], object]) -> Clock:

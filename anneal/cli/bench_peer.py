@@ -1,17 +1,29 @@
 """PyTorch on the processor, where it is installed: what `anneal bench` compares with, and nothing else in the package uses.
 
->>> float(Peer.find().call(CASES[-1])().sum()) >= 0 if Peer.find() else True
+It is given its best: what runs faster on one thread than on all, as small work and a busy machine do, runs on one.
+
+>>> from anneal.cli.bench_cases import select
+>>> Peer.find().prepare(select(["sum-0"])[0]).threads >= 1
 True
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from anneal.cli.bench_cases import CASES, Case
+from anneal.cli.bench_cases import Case
 
-__all__ = ["CASES", "Peer"]
+_TRIES: Final = 3
+
+
+class Prepared(NamedTuple):
+    """A computation that is ready to be run."""
+
+    call: Callable[[], Any]
+    threads: int
+    """What it runs on from now, until the next one is prepared."""
 
 
 class Peer:
@@ -31,8 +43,27 @@ class Peer:
             return None
         return cls(torch)
 
-    def call(self, case: Case) -> Callable[[], Any] | None:
-        """A computation or a training step; None for what PyTorch is not asked."""
+    def prepare(self, case: Case) -> Prepared | None:
+        """A computation or a training step, with as many threads as serve it best; None for what PyTorch is not asked."""
+        call = self._call(case)
+        if call is None:
+            return None
+        _, threads = min((self._quickest(call, n), n) for n in sorted({1, self.threads}))
+        self._torch.set_num_threads(threads)
+        return Prepared(call, threads)
+
+    def _quickest(self, call: Callable[[], Any], threads: int) -> float:
+        """The fewest seconds of a few calls, after one that does not count."""
+        self._torch.set_num_threads(threads)
+        call()
+        seconds = []
+        for _ in range(_TRIES):
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    def _call(self, case: Case) -> Callable[[], Any] | None:
         if case.kind == "step":
             return self._step(case.model)
         operands = [self._torch.rand(*shape) for shape in case.shapes]

@@ -25,12 +25,14 @@ class Compilation(TypedDict):
 class Peer(TypedDict):
     """The same computation in PyTorch, measured in turns with this package's."""
 
+    threads: int
+    """One, or all that it has, whichever was faster."""
     seconds: Spread
     ratio: Spread
     """This package's time divided by PyTorch's, for each turn."""
 
 
-class Timing(TypedDict):
+class Sampled(TypedDict):
     """What it takes to run a computation."""
 
     name: str
@@ -46,11 +48,16 @@ class Timing(TypedDict):
     bytes_per_second: Spread
     """Of the kernels alone, as the next."""
     flops_per_second: Spread
+    peer: Peer | None
+
+
+class Timing(Sampled):
+    """The same, held against the peaks of the device."""
+
     bound: Literal["memory", "compute"]
     """What would take longer if the device were at its peak."""
     of_peak: float
-    """The time that this would take, as part of the median of the kernels; more than 1 where a cache is faster than memory."""
-    peer: Peer | None
+    """The time that this would take, as part of the median of the kernels; more than 1 where reading, or a cache, is faster than copying memory."""
 
 
 class Bench(TypedDict):
@@ -64,6 +71,7 @@ class Bench(TypedDict):
     torch: str | None
     """PyTorch's version; None where nothing is compared."""
     torch_threads: int | None
+    """As many as it has."""
     peaks: Peaks
     compilations: list[Compilation]
     timings: list[Timing]
