@@ -1,5 +1,7 @@
 """`anneal graph`: the graph of a model's program after a stage of the compiler, as a tree, a drawing, or node by node.
 
+As with grep, the exit code is 1 where `--find` finds nothing.
+
 >>> EXAMPLE
 'anneal graph mlp --step --stage simplified --find op=reduce_axis'
 """
@@ -36,11 +38,11 @@ def options(parser: shared.Parser) -> None:
     """Add what the verb takes."""
     shared.add_model(parser)
     shared.add_part(parser)
-    parser.add_argument("--stage", metavar="STAGE", default=STAGES[0], help=f"{', '.join(STAGES)} (default: {STAGES[0]}, the program as written)")
-    shared.add_device(parser, "compile for what this device offers (default: any WebGPU device)")
+    parser.add_argument("--stage", metavar="STAGE", default=STAGES[0], help=f"{STAGES[0]} (default), {', '.join(STAGES[1:-1])} or {STAGES[-1]}")
+    shared.add_device(parser, "compile for it (default: any device)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--list", action="store_true", help="a line a node, in order, nothing folded away")
-    form.add_argument("--find", metavar="KEY=VALUE", help=f"nodes by {', '.join(find.KEYS)}; exit 1: none found")
+    form.add_argument("--find", metavar="KEY=VALUE", help=f"nodes by {', '.join(find.KEYS)}")
     form.add_argument("--node", metavar="N", help="one node: what made it, from what, back to your line")
     form.add_argument("--dot", action="store_true", help="the drawing in Graphviz's language")
     form.add_argument("--svg", metavar="FILE", help="the drawing, made by Graphviz")

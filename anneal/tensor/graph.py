@@ -60,12 +60,18 @@ def describe(
     placed = {same[u]: path for u, path in (modules or {}).items() if u in same}
     named = {same[u]: name for u, name in (names or {}).items() if u in same}
     nodes = [u for u in toposort(program.sink) if u is not program.sink]
-    named |= variables(nodes)
+    named |= variables(nodes, lambda u: _path(placed.get(u), kinds or {}))
     for slot, name in enumerate(input_names(program, buffers or {})):
         named |= {u: name for u in nodes if u.op is Ops.PARAM and u.arg[0] == slot}
     history = History([*_gradient_steps(), *trace.events], trace.moves, [program.sink], same)
     found = next(s for s in trace.snapshots if s.stage == stage)
     return Graph.after(found, title=title, names=named, modules=placed, kinds=kinds, kernels=kernels, history=history)
+
+
+def _path(module: str | None, kinds: Mapping[str, str]) -> tuple[str, ...]:
+    """The steps from outside all modules into one. The outermost may go by its class, which is then no part of the others' names."""
+    roots = tuple(path for path, kind in kinds.items() if path == kind)
+    return () if module is None else roots if module in roots else (*roots, *module.split("."))
 
 
 def input_names(program: realize.Program, known: Mapping[Buffer, str]) -> list[str]:

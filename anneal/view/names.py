@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from anneal.ir.graph import users
@@ -55,16 +55,22 @@ def _target(statement: ast.stmt) -> str | None:
     return None
 
 
-def variables(nodes: Iterable[UOp]) -> dict[UOp, str]:
-    """For the last node that each statement of the forward program builds, the variable that it went to."""
+def variables(nodes: Iterable[UOp], path: Callable[[UOp], tuple[str, ...]] = lambda _: ()) -> dict[UOp, str]:
+    """For the last node that each statement of the forward program builds, the variable that it went to.
+
+    `path` says by which modules a node was built, the outermost first: where a statement calls a module and computes on, what the module gave is
+    not the last.
+    """
     nodes = list(nodes)
     readers = users(nodes)
-    named: dict[UOp, str] = {}
+    last: dict[Origin, list[UOp]] = {}
     for node in nodes:
-        if node.phase != "forward" or node.origin is None or node.op in _LEAVES:
-            continue
-        if not any(r.phase == "forward" and r.origin == node.origin and r.op is not Ops.ASSIGN for r in readers[node]):
-            name = variable(node.origin)
-            if name is not None:
-                named[node] = name
+        if node.phase == "forward" and node.origin is not None and node.op not in _LEAVES:
+            if not any(r.phase == "forward" and r.origin == node.origin and r.op is not Ops.ASSIGN for r in readers[node]):
+                last.setdefault(node.origin, []).append(node)
+    named: dict[UOp, str] = {}
+    for origin, found in last.items():
+        if (name := variable(origin)) is not None:
+            paths = {path(u) for u in found}
+            named |= {u: name for u in found if not any(path(u)[:depth] in paths for depth in range(len(path(u))))}
     return named

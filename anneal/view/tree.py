@@ -106,11 +106,13 @@ def sections(folded: Folded) -> list[Section]:
     groups: dict[tuple[str, str], list[UOp]] = {}
     for node in folded.own:
         groups.setdefault((node.phase, _place(nodes, node, inside)), []).append(node)
-    first = {key: i for i, key in enumerate(groups)}
+    numbers = nodes.numbers
     rank = {_BEFORE: 0, _AFTER: 2}
 
     def position(key: tuple[str, str]) -> tuple[int, int, int]:
-        return ORDER.index(key[0]), rank.get(key[1], 1) if key[0] == "forward" else 0, first[key]
+        if key[0] == "forward":  # a module stands after those whose results it goes on with
+            return ORDER.index(key[0]), rank.get(key[1], 1), numbers[groups[key][-1]]
+        return ORDER.index(key[0]), 0, numbers[groups[key][0]]
 
     return [Section((phase,), title, groups[phase, title]) for phase, title in sorted(groups, key=position)]
 

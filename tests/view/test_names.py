@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from anneal import Tensor
+from anneal.nn import modules
 from anneal.tensor import graph
 from anneal.view.names import source_line, variable
 
@@ -101,3 +102,28 @@ def test_names_stay_through_the_stages(run: object) -> None:
 def test_two_inputs_of_one_name_are_told_apart(run: object) -> None:
     out = run("made = []\nfor i in range(2): x = Tensor([1.0 * i]); made.append(x)\nout = made[0] + made[1]\n")["out"]  # type: ignore[operator]
     assert {"x", "x.1"} <= names(out).keys()
+
+
+def test_what_a_module_gives_is_not_what_the_statement_computes(run: object) -> None:
+    text = """
+from anneal import nn
+class Block:
+    def __init__(self): self.norm = nn.LayerNorm(4); self.out = nn.Linear(4, 4)
+    def __call__(self, x):
+        y = x + self.norm(x).exp()
+        z = self.out(y)
+        return z
+first, second = Block(), Block()
+def program():
+    x = Tensor([[1.0, 2.0, 3.0, 4.0]])
+    w = first(x)
+    return second(w)
+"""
+    scope = run(text)  # type: ignore[operator]
+    with modules.watching() as seen:
+        out = scope["program"]()
+    shown = graph.describe([out.uop], modules=seen.places, kinds=seen.kinds)
+    found = {name: [(u.op.name, shown.module(u)) for u in shown.order if shown.name(u) == name] for name in "wyz"}
+    assert found["y"] == [("add", "first"), ("add", "second")]
+    assert found["z"] == [("add", "first.out"), ("add", "second.out")]
+    assert found["w"] == []  # the innermost line that built it calls it z
