@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def fits(environment: Mapping[str, str] = os.environ) -> bool:
     """True when keys can be read and a whole screen be drawn: all streams are one terminal's, and this process is the one in front of it."""
     streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
-    if environment.get("TERM") in (None, "", "dumb") or not all(s is not None and not s.closed and s.isatty() for s in streams):
+    if environment.get("TERM") in ("", "dumb") or not all(s is not None and not s.closed and s.isatty() for s in streams):
         return False
     assert sys.__stdin__ is not None
     return not hasattr(os, "tcgetpgrp") or os.tcgetpgrp(sys.__stdin__.fileno()) == os.getpgrp()
@@ -39,7 +39,7 @@ def fits(environment: Mapping[str, str] = os.environ) -> bool:
 def run(trainer: Trainer, monitor: Monitor) -> None:
     """Train under the dashboard; returns when the training is over, and raises what it raised.
 
-    A second Ctrl-C raises KeyboardInterrupt without waiting for the step. SIGTERM ends the process as always, after the terminal is restored.
+    A second Ctrl-C ends the process without waiting for the step, SIGTERM as always; both after the terminal is restored.
     """
     from anneal.cli.dashboard_app import Dashboard
     from anneal.cli.dashboard_view import Viewer
@@ -55,8 +55,10 @@ def run(trainer: Trainer, monitor: Monitor) -> None:
         note(f"anneal: graph and kernels are in {path}")
     if app.terminated:
         signal.raise_signal(signal.SIGTERM)
-    if app.pressed > 1:
-        raise KeyboardInterrupt
+    if app.pressed > 1 and not training.over():
+        note("anneal: interrupted")
+        sys.stdout.flush()
+        os._exit(1)  # a thread cannot be ended, and Python cannot end in order around one that is inside a driver
     monitor.stop()
     training.finish()
 
