@@ -26,6 +26,8 @@ VALUED: Final = frozenset(
 N = TypeVar("N", int, float)
 DEVICES: Final = ("webgpu", "reference")
 _SEEDS: Final = 1 << 63
+_FORMS: Final[dict[object, str]] = {"*": "[{}...]", "+": "{}...", "?": "[{}]"}
+"""How a usage shows words that may be many or none."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,8 +40,9 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """The help, with a usage of one line, for the options are listed below it: each verb's help fits a screen of 80 by 24."""
-        words = [str(action.metavar or action.dest) + ("..." if action.nargs == "+" else "") for action in self._actions if not action.option_strings]
-        self.usage = " ".join([self.prog, *words, "[options]"])
+        words = [(str(action.metavar or action.dest), action.nargs) for action in self._actions if not action.option_strings]
+        shown = [_FORMS.get(nargs, "{}").format(word) for word, nargs in words]
+        self.usage = " ".join([self.prog, *shown, "[options]"])
         return super().format_help()
 
     def print_help(self, file: Any = None) -> None:

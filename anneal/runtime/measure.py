@@ -39,6 +39,7 @@ _LANES: Final = 4
 _CHAINS: Final = 12
 """Registers that a thread multiplies and adds into: the next begins before the last has ended, and a processor has room for all of them."""
 _UNROLLED: Final = 16
+"""Multiplications and additions of each register in one turn of the loop, so that counting costs little."""
 _TURNS: Final = 8
 _FACTOR: Final = 0.5
 """`acc * factor + factor` ends at 1, whatever it starts from."""
@@ -51,7 +52,9 @@ _MOST_ROWS: Final = 1 << 12
 _SECONDS: Final = 0.25
 """Seconds of runs for one peak."""
 _RUNS: Final = 5
+"""Runs that a median is worth something from."""
 _PATIENCE: Final = 4
+"""How many times longer it may take to come by so many runs."""
 
 
 @dataclass(frozen=True, slots=True)
