@@ -15,8 +15,14 @@ from pathlib import Path
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file in one step; raises OSError where that fails, with the old file whole. What is no regular file is written as it stands."""
-    target = Path(path).absolute()
+    """Write a file in one step; raises OSError naming it where that fails, with the old file whole. A device is written as it stands."""
+    try:
+        _write(Path(path).absolute(), data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
+
+
+def _write(target: Path, data: bytes) -> None:
     if target.exists() and not target.is_file():  # a device or a pipe has no place beside it
         with target.open("wb") as file:
             file.write(data)
