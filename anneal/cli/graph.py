@@ -61,7 +61,8 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         emit(export.describe(graph, model.name, arguments.part, None if selected is None else [n.number for n in selected]))
     elif arguments.svg is None:
-        sys.stdout.writelines(f"{line}\n" for line in _text(graph, arguments, selected))
+        text = "".join(f"{line}\n" for line in _text(graph, arguments, selected))
+        sys.stdout.write(text.replace("…", "...") if arguments.plain else text)
     return NOTHING_FOUND if selected == [] else 0
 
 

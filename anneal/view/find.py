@@ -49,7 +49,8 @@ def matching(nodes: Nodes, criteria: Mapping[str, str]) -> list[UOp]:
             raise UsageError(f"nodes have no {key!r}: {_hint(key, KEYS)}there are {', '.join(KEYS)}")
         known = _rules(nodes) if key == "rule" else _VALUES.get(key)
         if known is not None and not any(fnmatchcase(name, value) for name in known):
-            raise UsageError(f"no {key} {value!r}: {_hint(value, known)}there are {', '.join(sorted(known)) if len(known) < _LISTED else f'{len(known)}'}")
+            listed = f"{len(known)}, which anneal explain --rules lists" if key == "rule" else ", ".join(sorted(known))
+            raise UsageError(f"no {key} {value!r}: {_hint(value, known)}there are {listed}")
     return [u for u in nodes.order if all(_TESTS[key](nodes, u, value) for key, value in criteria.items())]
 
 
@@ -74,7 +75,7 @@ def _is_matmul(node: UOp) -> bool:
 
 
 def _shape(_: Nodes, node: UOp, value: str) -> bool:
-    dims = ["*"] * 0 if value == "()" else value.split("x")
+    dims = [] if value == "()" else value.split("x")
     have = shape(node)
     return len(dims) == len(have) and all(want == "*" or want == _dim(d) for want, d in zip(dims, have, strict=True))
 
@@ -98,8 +99,6 @@ _VALUES: Final[dict[str, frozenset[str]]] = {
     "dtype": frozenset(d.name for d in ALL),
     "phase": frozenset(ORDER),
 }
-_LISTED: Final = 80
-"""Of longer lists only the nearest is named."""
 _TESTS: Final[dict[str, Callable[[Nodes, UOp, str], bool]]] = {
     "op": _op,
     "shape": _shape,

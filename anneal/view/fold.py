@@ -60,6 +60,8 @@ class Folded:
         for node, number in nodes.numbers.items():
             if not self._folds(node):
                 self.own[node] = None
+                if node.op in LEAVES:
+                    continue
                 self._writer.names[node] = str(node.arg) if node.op in _VARIABLES else f"%{number}"
 
     def text(self, node: UOp) -> str:
@@ -67,7 +69,7 @@ class Folded:
         if node.op in _STATEMENTS:
             return _STATEMENTS[node.op].format(*map(self._writer.text, node.src), arg=node.arg)
         self._writer.most = _ALL
-        return self._writer.spelled(node)
+        return self._writer.text(node) if node.op in LEAVES else self._writer.spelled(node)
 
     def parts(self, node: UOp) -> list[UOp]:
         """The nodes with a line of their own that a line refers to, in the order of the operands; each once."""

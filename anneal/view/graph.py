@@ -11,11 +11,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from anneal.view import dot, find, html, tree
 from anneal.view.detail import Node
 from anneal.view.nodes import Nodes
 
-SMALL = 150
+SMALL: Final = 150
 """Nodes of the largest graph that a notebook draws by itself."""
 
 

@@ -63,6 +63,11 @@ def _over(known: Mapping[UOp, UOp] | None, steps: Iterable[Step]) -> Iterator[St
             yield step._replace(before=known.get(step.before, step.before), after=known[step.after])
 
 
+def _unseen(root: UOp, seen: set[UOp]) -> list[UOp]:
+    """What is new at and below a node, operands first."""
+    return [] if root in seen else [u for u in toposort(root, enter=lambda u: u not in seen) if u not in seen]
+
+
 class History:
     """Answers where nodes come from, for one compilation."""
 
@@ -92,13 +97,12 @@ class History:
         for step in steps:
             old = seen[step.ruled]
             if step.ruled and step.stage != BACKWARD:
-                old.update(toposort(step.before, enter=lambda u, old=old: u not in old))  # type: ignore[misc]
-            if step.after not in old:
-                new = toposort(step.after, enter=lambda u, old=old: u not in old)  # type: ignore[misc]
-                for node in new:
-                    if node not in old and node.op not in LEAVES:
-                        self._made.setdefault(node, step)
-                old.update(new)
+                old.update(_unseen(step.before, old))
+            new = _unseen(step.after, old)
+            for node in new:
+                if node.op not in LEAVES:
+                    self._made.setdefault(node, step)
+            old.update(new)
 
     def given(self, node: UOp) -> bool:
         """True for a node of the user's program."""

@@ -65,9 +65,11 @@ def variables(nodes: Iterable[UOp], path: Callable[[UOp], tuple[str, ...]] = lam
     readers = users(nodes)
     last: dict[Origin, list[UOp]] = {}
     for node in nodes:
-        if node.phase == "forward" and node.origin is not None and node.op not in _LEAVES:
-            if not any(r.phase == "forward" and r.origin == node.origin and r.op is not Ops.ASSIGN for r in readers[node]):
-                last.setdefault(node.origin, []).append(node)
+        origin = node.origin
+        if origin is None or node.phase != "forward" or node.op in _LEAVES:
+            continue
+        if not any(r.origin == origin and r.phase == "forward" and r.op is not Ops.ASSIGN for r in readers[node]):
+            last.setdefault(origin, []).append(node)
     named: dict[UOp, str] = {}
     for origin, found in last.items():
         if (name := variable(origin)) is not None:

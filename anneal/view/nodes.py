@@ -115,7 +115,7 @@ class Nodes:
 
     def name(self, node: UOp) -> str | None:
         """What the user's program calls a node."""
-        return self._named.get(node)
+        return self._named.get(node) or self._names.get(node)
 
     def module(self, node: UOp) -> str | None:
         """The module of the user's that a node, or what it was made from, belongs to; None outside of all."""

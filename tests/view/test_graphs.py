@@ -192,3 +192,14 @@ def test_looking_at_a_graph_computes_nothing_and_is_no_part_of_the_users_trace()
     assert (trace.events, trace.snapshots) == ([], [])
     assert x.tolist() == [3.0, 6.0]
     assert "realised" not in str(x.graph())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_programs_without_kernels_and_without_elements_have_graphs_too(stage: str) -> None:
+    x = Tensor([1.0, 2.0])
+    for graph in (x.graph(stage), Tensor.zeros(0, 3).graph(stage)):
+        assert graph.stage == stage
+        assert f"stage {stage}" in str(graph)
+        assert "digraph" in graph.dot()
+    if stage == "tensor":
+        assert "%0 = x  " in str(x.graph())
