@@ -107,6 +107,7 @@ def timing(case: Case, device: Device, peer: Peer | None, seconds: float) -> Sam
         return turns[-1][0]
 
     spread = Spread.of(sample(turn, seconds, _LEAST))
+    sample(ready.clock, seconds / _SHARE, least=1)  # a device that idled while the other side computed begins slowly
     alone = Spread.of(sample(lambda: sum(device.profile(ready.plan, ready.storages())), seconds / _SHARE, _LEAST))
     return Sampled(
         name=case.name,
