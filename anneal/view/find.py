@@ -47,11 +47,21 @@ def matching(nodes: Nodes, criteria: Mapping[str, str]) -> list[UOp]:
     for key, value in criteria.items():
         if key not in KEYS:
             raise UsageError(f"nodes have no {key!r}: {_hint(key, KEYS)}there are {', '.join(KEYS)}")
+        if key == "shape":
+            _check_shape(nodes, value)
         known = _rules(nodes) if key == "rule" else _VALUES.get(key)
         if known is not None and not any(fnmatchcase(name, value) for name in known):
             listed = f"{len(known)}, which anneal explain --rules lists" if key == "rule" else ", ".join(sorted(known))
             raise UsageError(f"no {key} {value!r}: {_hint(value, known)}there are {listed}")
     return [u for u in nodes.order if all(_TESTS[key](nodes, u, value) for key, value in criteria.items())]
+
+
+def _check_shape(nodes: Nodes, value: str) -> None:
+    """Raise UsageError for what is no shape."""
+    symbols = {_dim(d) for u in nodes.order for d in shape(u) if isinstance(d, UOp)}
+    for dim in [] if value == "()" else value.split("x"):
+        if not (dim.isdecimal() or dim == "*" or dim in symbols):
+            raise UsageError(f"no shape {value!r}: {dim!r} is no size; write sizes joined by x, * for any, as in 64x*, or () for a single number")
 
 
 def _rules(nodes: Nodes) -> frozenset[str]:

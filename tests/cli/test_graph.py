@@ -194,6 +194,8 @@ def test_a_node_tells_its_history_back_to_the_users_line(capsys: pytest.CaptureF
         (["mlp", "--find", "dtype=float"], ["'float64'"]),
         (["mlp", "--find", "rule=grad_mull"], ["'grad_mul'"]),
         (["mlp", "--find", "phase=back"], ["'backward'"]),
+        (["mlp", "--find", "shape=3xq"], ["no shape '3xq'", "'q' is no size"]),
+        (["mlp", "--find", "shape=64x"], ["'' is no size"]),
         (["mlp", "--node", "41"], ["no node 41", "0 to 40"]),
         (["mlp", "--node", "-1"], ["--node"]),
         (["mlp", "--node", "x"], ["--node 'x'", "--find"]),
