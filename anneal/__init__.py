@@ -32,6 +32,7 @@ from anneal.rewrite.session import watching as trace
 from anneal.rewrite.trace import Trace
 from anneal.runtime.plan import Plan
 from anneal.tensor.core import no_grad
+from anneal.tensor.execute import execute
 from anneal.tensor.tensor import Tensor, compile
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "VerifyError",
     "compile",
     "dtypes",
+    "execute",
     "nn",
     "no_grad",
     "trace",

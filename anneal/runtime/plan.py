@@ -107,7 +107,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A compiled program: run it with `anneal.runtime.execute`."""
+    """A compiled program: run it with `anneal.execute`, or `get_device().execute` on storages of your own."""
 
     target: Target
     buffers: tuple[PlanBuffer, ...]
