@@ -7,6 +7,7 @@ How the blocks of a page are run says `docs_page.py`. The guides below `docs/how
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import subprocess
@@ -24,7 +25,7 @@ import docs_pages
 from docs_page import NOT_RUN, ROOT, Block, blocks, commands
 
 from anneal import rules
-from anneal.cli.main import VERBS
+from anneal.cli.main import VERBS, parser_of
 from anneal.ir.ops import ALL_OPS
 from anneal.runtime.pipeline import STAGES
 
@@ -103,7 +104,13 @@ def test_the_reference_has_every_rule_operation_stage_and_command() -> None:
     assert sum(text.count("\n## ") for path, text in pages.items() if "/rules/" in path) == len(rules.RULES) + 1  # and the list of all
     assert all(f"| `{op.name}`" in pages["reference/ops.md"] for op in ALL_OPS)
     assert all(f"| `{stage.name}` | {stage.ensures}" in pages["reference/stages.md"] for stage in STAGES)
-    assert all(f"## anneal {verb} " in pages["reference/commands.md"] for verb in VERBS)
+    for verb in VERBS:
+        shown = pages["reference/commands.md"].split(f"## anneal {verb} ")[1].split("\n## ")[0]
+        assert all(f"`{name}" in shown for name in parser_of(verb)._option_string_actions if name not in ("-h", "--help"))
+
+
+def test_examples_in_the_tools_run() -> None:
+    assert all(doctest.testmod(module) == (0, 1) for module in (docs_pages, docs_docstrings))
 
 
 def test_docstrings_become_markdown() -> None:

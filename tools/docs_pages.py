@@ -42,6 +42,7 @@ CATEGORIES: Final[dict[Category, str]] = {
 }
 _HANDLERS: Final = handler_names(FOLDER)
 _JSON: Final[dict[object, str]] = {str: "text", int: "whole number", float: "number", bool: "truth value", types.NoneType: "null"}
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")  # argparse paints for terminals
 _WIDTH: Final = 88
 _RULES: Final = """\
 A rewrite rule says what may take the place of what: `x + 0 => x`. Every simplification and every gradient is such a rule, and these pages
@@ -50,7 +51,8 @@ _OPS: Final = """\
 Every node of a graph has one of these operations; there are no others. Programs are written with the [methods of `Tensor`](python/tensor.md),
 which build graphs of the few that may stand in a tensor graph; the compiler's passes bring in those of kernels."""
 _STAGES: Final = """\
-A program goes through these stages, one after the other. Each leaves behind what the next relies on, and the tests check that it does."""
+A program goes through these stages, one after the other. Each leaves behind what the next relies on, and the tests check that it does.
+`anneal explain simplified` tells what one of them did to an example."""
 _COMMANDS: Final = """\
 Options may stand anywhere. `--json` prints one JSON document on stdout and nothing else there; its form is under
 [JSON documents](documents.md). Messages go to stderr. Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 3 no usable device."""
@@ -180,7 +182,7 @@ def command(verb: str) -> str:
     parser = parser_of(verb)
     parser.formatter_class = partial(argparse.HelpFormatter, width=_WIDTH)
     example = import_module(f"anneal.cli.{verb}").EXAMPLE
-    usage = parser.format_usage().removeprefix("usage: ").strip()
+    usage = _COLOUR.sub("", parser.format_usage()).removeprefix("usage: ").strip()
     rows = [(option(action), (action.help or "").replace("%%", "%")) for action in parser._actions if not isinstance(action, argparse._HelpAction)]
     head = [f"## anneal {verb} {{ #{verb} }}", parser.description or "", fence("text", usage)]
     return "\n\n".join([*head, table(("option", "meaning"), rows), "For example:", fence("sh", example)])
