@@ -42,21 +42,19 @@ def options(parser: shared.Parser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Measure and print; returns the exit code."""
+    """Measure and print; returns the exit code. A picture that cannot be written costs nobody the numbers."""
     cases, output = select(arguments.names), arguments.output
     if output is not None:
         _check(output)
     device = get_device(arguments.device)
     document = measure_all(cases, device, quick=arguments.quick)
-    if output is not None:
-        from anneal.cli import bench_picture
-
-        _write(output, bench_picture.draw(document, _kind(output)))
-        document["output"] = output
+    failure = None if output is None else _draw(document, output)
     if arguments.json:
         emit(document)
     else:
         print("\n".join(bench_text.lines(document, Style(sys.stdout, plain=arguments.plain), shutil.get_terminal_size().columns)))
+    if failure is not None:
+        raise failure
     return 0
 
 
@@ -102,8 +100,13 @@ def _check(output: str) -> None:
         raise AnnealError("pictures need matplotlib: pip install 'anneal-compiler[plot]'; without --output the bars are drawn here")
 
 
-def _write(output: str, data: bytes) -> None:
+def _draw(document: Bench, output: str) -> AnnealError | None:
+    """Write the picture, and its name into the document; returns what prevented it."""
+    from anneal.cli import bench_picture
+
     try:
-        atomic.write(output, data)
+        atomic.write(output, bench_picture.draw(document, _kind(output)))
     except OSError as error:
-        raise AnnealError(f"cannot write {output}: {error.strerror or error}") from error
+        return AnnealError(f"cannot write {output}: {error.strerror or error}")
+    document["output"] = output
+    return None

@@ -188,14 +188,18 @@ def test_without_a_device_it_is_exit_3(anneal: Run, tmp_path: Path) -> None:
     assert (done.code, done.out) == (3, "")
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(measured: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_told_and_costs_nobody_the_numbers(
+    measured: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(bench, "measure_all", lambda *_, **__: measured)
     monkeypatch.setattr("anneal.formats.atomic.os.fsync", full)
     assert main(["bench", "copy", "--output", str(tmp_path / "picture.png")]) == 1
-    assert "No space left on device" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "step-mlp" in out
+    assert "picture.png: No space left on device" in err
     assert list(tmp_path.iterdir()) == []
 
 
