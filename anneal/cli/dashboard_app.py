@@ -180,7 +180,7 @@ class Dashboard(App[None]):
         self.query_one("#bar", Static).update(write.bar(monitor.fraction, self.size.width))
         self.query_one("#loss", Plot).show([(r.step, r.loss) for r in monitor.records[:: len(monitor.records) // MOST + 1]])
         self.query_one("#accuracy", Plot).show(monitor.accuracies[:])
-        self.query_one("#message", Static).update(HINTS.get(self.state()) or self._view.said)
+        self.query_one("#message", Static).update("; ".join(filter(None, (HINTS.get(self.state()), self._view.said))))
         self.query_one("#brief", Static).update(write.brief(monitor))
         self.query_one("#facts", Static).update(write.facts(monitor))
 

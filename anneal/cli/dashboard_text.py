@@ -103,8 +103,8 @@ def _table(rows: dict[str, RenderableType]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
-    for name, text in rows.items():
-        table.add_row(name, text)
+    for name, shown in rows.items():
+        table.add_row(name, Text(shown) if isinstance(shown, str) else shown)  # a name with brackets in it is no markup
     return table
 
 
