@@ -19,6 +19,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, Origin, UOp
 from anneal.rewrite import session
 from anneal.rewrite.trace import Event, Snapshot, Trace
+from anneal.runtime import pipeline
 from anneal.tensor import realize, storage
 from anneal.tensor.storage import Buffer
 from anneal.view.graph import Graph
@@ -29,8 +30,8 @@ from anneal.view.nodes import Kernel
 if TYPE_CHECKING:
     from anneal.codegen.target import Target
 
-STAGES: Final = ("tensor", "simplified", "kernels", "lowered")
-"""The stages whose graphs can be shown."""
+STAGES: Final = ("tensor", *(stage.name for stage in pipeline.STAGES[:-1]))
+"""The stages whose graphs can be shown: all but the last, which gives text."""
 
 
 def describe(
