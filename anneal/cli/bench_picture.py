@@ -41,9 +41,9 @@ def draw(document: Bench, kind: str) -> bytes:
 def _timings(axes: Any, timings: Sequence[Timing]) -> None:
     """Bars of the part of the peak; a line shows the middle half."""
     middle = [100 * t["of_peak"] for t in timings]
-    scale = [m * t["device_seconds"]["median"] for m, t in zip(middle, timings, strict=True)]
-    low = [m - s / t["device_seconds"]["high"] for m, s, t in zip(middle, scale, timings, strict=True)]
-    high = [s / t["device_seconds"]["low"] - m for m, s, t in zip(middle, scale, timings, strict=True)]
+    seconds = [t["device_seconds"] for t in timings]
+    low = [max(m - m * s["median"] / s["high"], 0.0) for m, s in zip(middle, seconds, strict=True)]
+    high = [max(m * s["median"] / s["low"] - m, 0.0) for m, s in zip(middle, seconds, strict=True)]
     places = range(len(timings))
     axes.barh(places, middle, xerr=[low, high], color=PALETTE[0], ecolor="#444444", capsize=3)
     axes.set_yticks(places, [f"{t['name']}\n{time(t['device_seconds']['median'])}" for t in timings], fontsize="small")
