@@ -101,7 +101,7 @@ class Workplace:
         for name in _COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(".*"))
             elif source.exists():
                 shutil.copy(source, folder / name)
 
@@ -119,7 +119,7 @@ class Workplace:
     def run(self, arguments: list[str], code: str = "") -> tuple[int, str]:
         """Run a Python program with the copy as its package; returns its exit code, and what it printed."""
         kept = {k: v for k, v in os.environ.items() if k not in ("ANNEAL_DEVICE", "COLUMNS", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER")}
-        environment = {**kept, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+        environment = {**kept, "PYTHONPATH": str(self.folder), "NO_COLOR": "1"}
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
