@@ -30,6 +30,7 @@ from anneal.ir.ops import ALL_OPS
 from anneal.runtime.pipeline import STAGES
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(p for p in sorted((ROOT / "docs").glob("**/*.md")) if "howto" not in p.parts)]
+RUN = [path for path in DOCUMENTS if any(block.kind for block in blocks(path))]
 
 
 def name(path: Path) -> str:
@@ -52,10 +53,8 @@ def outputs(path: Path, texts: list[str]) -> list[tuple[Block, Block | None, str
     return [(block, following if following and following.kind == "output" else None, text) for (block, following), text in zip(pairs, texts, strict=True)]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+@pytest.mark.parametrize("path", RUN, ids=name)
 def test_what_is_shown_runs_and_prints_what_the_page_says(path: Path, tmp_path: Path) -> None:
-    if not any(block.kind for block in blocks(path)):
-        return
     checked = []
     for block, wanted, text in outputs(path, printed(path, tmp_path / "reader")):
         if wanted is not None:
@@ -119,8 +118,6 @@ def test_docstrings_become_markdown() -> None:
 
 def update(path: Path) -> None:
     """Write what the blocks of a page print into its output blocks, where it differs."""
-    if not any(block.kind for block in blocks(path)):
-        return
     with tempfile.TemporaryDirectory() as folder:
         found = outputs(path, printed(path, Path(folder) / "reader"))
     text = path.read_text(encoding="utf-8")
@@ -131,5 +128,5 @@ def update(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for page in [Path(argument).resolve() for argument in sys.argv[1:]] or DOCUMENTS:
+    for page in [Path(argument).resolve() for argument in sys.argv[1:]] or RUN:
         update(page)
