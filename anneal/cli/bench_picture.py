@@ -42,8 +42,8 @@ def _timings(axes: Any, timings: Sequence[Timing]) -> None:
     """Bars of the part of the peak; a line shows the middle half."""
     middle = [100 * t["of_peak"] for t in timings]
     seconds = [t["device_seconds"] for t in timings]
-    low = [max(m - m * s["median"] / s["high"], 0.0) for m, s in zip(middle, seconds, strict=True)]
-    high = [max(m * s["median"] / s["low"] - m, 0.0) for m, s in zip(middle, seconds, strict=True)]
+    low = [max(m - m * s["median"] / (s["high"] or 1.0), 0.0) for m, s in zip(middle, seconds, strict=True)]
+    high = [max(m * s["median"] / (s["low"] or s["median"] or 1.0) - m, 0.0) for m, s in zip(middle, seconds, strict=True)]
     places = range(len(timings))
     axes.barh(places, middle, xerr=[low, high], color=PALETTE[0], ecolor="#444444", capsize=3)
     axes.set_yticks(places, [f"{t['name']}\n{time(t['device_seconds']['median'])}" for t in timings], fontsize="small")
