@@ -27,7 +27,8 @@ from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer, facts, follow, interruptible
 from anneal.runtime.device import get_device
 from anneal.runtime.plan import Plan
-from anneal.view.phases import COLOURS, SYMBOLS
+from anneal.view.html import ink
+from anneal.view.phases import kind_of, symbol
 
 _EVERY: Final = 0.2
 """Seconds from one renewal of the table to the next."""
@@ -187,8 +188,8 @@ def _times(monitor: Monitor) -> str:
 
 def _phases(phases: str, count: int) -> str:
     """How many kernels compute these phases, with the symbol and the colour of what they are."""
-    kind = phases if phases in COLOURS else "fused"
-    return f'<span style="color:{COLOURS[kind]}">{SYMBOLS[kind][0]}</span> {count} {html.escape(phases)}'
+    kind = kind_of(phases.split("+"))
+    return f'<span style="{ink(kind)}">{symbol(kind)}</span> {count} {html.escape(phases)}'
 
 
 def _sparkline(points: Sequence[tuple[float, float]]) -> str:
@@ -202,5 +203,5 @@ def _sparkline(points: Sequence[tuple[float, float]]) -> str:
     across, up = (_WIDTH - 2) / ((right - left) or 1), (_HEIGHT - 2) / ((high - low) or 1)
     line = " ".join(f"{1 + (x - left) * across:.1f},{_HEIGHT - 1 - (y - low) * up:.1f}" for x, y in kept)
     said = f"from {finite[0][1]:.4f} to {finite[-1][1]:.4f}"
-    drawn = f'<polyline points="{line}" fill="none" stroke="{COLOURS["forward"]}" stroke-width="1.5"/>'
-    return f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" style="vertical-align:middle"><title>{said}</title>{drawn}</svg>'
+    drawn = f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-width="1.5"/>'
+    return f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" style="vertical-align:middle;{ink("forward")}"><title>{said}</title>{drawn}</svg>'

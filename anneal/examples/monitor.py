@@ -113,8 +113,9 @@ class Monitor:
 
     def pause(self) -> None:
         """Hold the training after the step it is at."""
-        if not self._stop.is_set():
-            self._go.clear()
+        self._go.clear()
+        if self._stop.is_set():  # in this order nobody is left waiting, whichever thread stops the training meanwhile
+            self._go.set()
 
     def resume(self) -> None:
         """Go on after a pause."""

@@ -38,11 +38,16 @@ def watching(trace: Trace | None = None) -> Iterator[Trace]:
         _watching.reset(token)
 
 
+def watcher() -> Trace | None:
+    """The trace of who watches; None where nobody does."""
+    return _watching.get()
+
+
 @dataclass(slots=True)
 class Session:
     """What one compilation counts."""
 
-    trace: Trace | None = field(default_factory=_watching.get)
+    trace: Trace | None = field(default_factory=watcher)
     """Where events go; None when nobody watches."""
     stage: str = ""
     """The name of the stage that runs."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 from typing import Final, NamedTuple
 
 from anneal.ir.uop import ARENA, UOp
@@ -128,6 +127,8 @@ class Trace:
 
     def _repr_html_(self) -> str:
         """A table for notebooks."""
+        from html import escape
+
         rows = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in self._rows())
         head = "<tr><th>stage</th><th>rule</th><th>times</th></tr>"
         return f"<details open><summary>{escape(repr(self)[1:-1])}</summary><table>{head}{rows}</table></details>"

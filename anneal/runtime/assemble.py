@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from anneal.codegen.bind import Bound
@@ -17,6 +18,7 @@ from anneal.ir.uop import UOp
 from anneal.runtime.costs import flops, moved
 from anneal.runtime.naming import ints, kernel_name
 from anneal.runtime.plan import Binding, Boundary, Kernel, Plan, PlanBuffer
+from anneal.schedule.boundaries import Decision
 from anneal.schedule.contexts import describe, label
 from anneal.schedule.facts import elements
 from anneal.schedule.kernels import MEMORY, Body
@@ -53,8 +55,9 @@ def assemble(
         if isinstance(b.bytes, int) and b.bytes > target.binding_bytes:
             raise CompileError(f"a {b.role} of {b.dtype}{show(b.shape)} needs {b.bytes} bytes; a binding of this target holds {target.binding_bytes}: split it")  # type: ignore[arg-type]
     names: dict[str, int] = {}
+    shared = _Shared(scheduled, place, {m: u for u, m in scheduled.buffers.items()}, {d.node: (i, d) for i, d in enumerate(scheduled.decisions)})
     kernels = tuple(
-        _kernel(body, b, program, text, place, _unique(kernel_name(body), names), scheduled)
+        _kernel(body, b, program, text, _unique(kernel_name(body), names), shared)
         for body, b, program, text in zip(scheduled.bodies, bound, programs, texts, strict=True)
     )
     written = sorted({binding.buffer for k in kernels for binding in k.bindings if binding.writes and binding.buffer < len(inputs)})
@@ -87,17 +90,33 @@ def _temporaries(bound: Sequence[Bound], place: dict[UOp, int]) -> list[PlanBuff
     return [made[i] for i in range(len(sizes))]
 
 
-def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], place: dict[UOp, int], name: str, scheduled: Schedule) -> Kernel:
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all kernels of a plan are put together from."""
+
+    scheduled: Schedule
+    place: dict[UOp, int]
+    """Which of the plan's buffers each memory is."""
+    values: dict[UOp, UOp]
+    """The value that each BUFFER stands for."""
+    decisions: dict[UOp, tuple[int, Decision]]
+    """What was decided of a value, and as which decision of all."""
+
+    def memory(self, root: UOp) -> UOp:
+        """Where a stored value is."""
+        return self.scheduled.physical(self.scheduled.buffers[root])
+
+
+def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], name: str, shared: _Shared) -> Kernel:
     computed = {u.phase for u in body.nodes if u.op.elementwise or u.op in _COMPUTES}
-    inside = frozenset(body.nodes)
-    stored = {root: bound.memory.index(scheduled.physical(scheduled.buffers[root])) for root in body.roots}
-    decided = [d for d in scheduled.decisions if d.node in inside and (d.scope != "inline" or d.reason)]
+    stored = {root: bound.memory.index(shared.memory(root)) for root in body.roots}
+    decided = [d for _, d in sorted(shared.decisions[u] for u in body.nodes if u in shared.decisions) if d.scope != "inline" or d.reason]
     fused = [u for u in body.nodes if u.op.category != "leaf"]
     return Kernel(
         name=name,
         wgsl=text[0],
         program=text[1],
-        bindings=_bindings(body, bound, place, scheduled),
+        bindings=_bindings(body, bound, shared),
         workgroups=program.workgroups,
         workgroup_size=program.workgroup_size,
         phases=tuple(p for p in ORDER if p in computed) or ("forward",),
@@ -109,15 +128,15 @@ def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], p
     )
 
 
-def _bindings(body: Body, bound: Bound, place: dict[UOp, int], scheduled: Schedule) -> tuple[Binding, ...]:
+def _bindings(body: Body, bound: Bound, shared: _Shared) -> tuple[Binding, ...]:
     """What a kernel binds, with the value that each buffer holds by then: a stored one, or an input as it is handed in."""
-    values = {memory: value for value, memory in scheduled.buffers.items()}
+    physical = shared.scheduled.physical
     graph = toposort(body.sink)
-    held = {scheduled.physical(u): values.get(u, u) for u in graph if u.op in MEMORY}
-    held |= {scheduled.physical(scheduled.buffers[root]): root for root in body.roots}
-    loaded = {scheduled.physical(u.src[0]) for u in graph if u.op is Ops.LOAD}
+    held = {physical(u): shared.values.get(u, u) for u in graph if u.op in MEMORY}
+    held |= {shared.memory(root): root for root in body.roots}
+    loaded = {physical(u.src[0]) for u in graph if u.op is Ops.LOAD}
     return tuple(
-        Binding(place[m], i < bound.written, i < bound.written and m in loaded, label(held[m]), held[m].dtype.name, ints(shape(held[m])))
+        Binding(shared.place[m], i < bound.written, i < bound.written and m in loaded, label(held[m]), held[m].dtype.name, ints(shape(held[m])))
         for i, m in enumerate(bound.memory)
     )
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from anneal.ir.dtype import by_name
 from anneal.runtime import explain_html, explain_text
-from anneal.view.phases import ORDER
+from anneal.view.phases import ORDER, PLAIN, Painter
 
 if TYPE_CHECKING:
     from anneal.runtime.plan import Binding, Boundary, Kernel, Plan, Role, Size
@@ -100,11 +100,11 @@ class Explanation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernels", _explained(self.plan, self.input_names, self.output_names))
 
-    def text(self, ink: explain_text.Ink = explain_text.PLAIN, width: int | None = None) -> list[str]:
+    def text(self, painter: Painter = PLAIN, width: int | None = None) -> list[str]:
         """Lines of text, at most `width` columns wide where words allow; by default as wide as the terminal."""
         columns = shutil.get_terminal_size((_WIDTH, 0)).columns if width is None else width
-        lines = [line for k in self.kernels for line in (*explain_text.kernel_lines(k, ink, columns), "")]
-        return [*lines, *explain_text.summary_lines(self, ink, columns)]
+        lines = [line for k in self.kernels for line in (*explain_text.kernel_lines(k, painter, columns), "")]
+        return [*lines, *explain_text.summary_lines(self, painter, columns)]
 
     def __str__(self) -> str:
         return "\n".join(self.text())

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from anneal.runtime.explain_text import PLAIN as INK
-from anneal.runtime.explain_text import SCOPES, costs, counted, marked, reason, summary_lines, value
-from anneal.view.phases import COLOURS, LINES
+from anneal.runtime.explain_text import SCOPES, costs, counted, reason, summary_lines, value
+from anneal.view.phases import COLOURS, LINES, PLAIN, kind_of, marked
 
 if TYPE_CHECKING:
     from anneal.runtime.explain import Explained, Explanation
@@ -27,14 +26,14 @@ _CELL: Final = "text-align:left;vertical-align:top"
 def page(told: Explanation) -> str:
     """The table, and what the kernels are together."""
     rows = "".join(map(_row, told.kernels))
-    summary = "<br>".join(map(escape, summary_lines(told, INK, 10_000)))
+    summary = "<br>".join(map(escape, summary_lines(told, PLAIN, 10_000)))
     head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("", "kernel", "fused", "in and out", "costs"))
     return f'<div class="anneal-plan"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p>{summary}</p></div>'
 
 
 def chip(phases: Sequence[str]) -> str:
     """Phases with their colour, line, symbol and words."""
-    kind = phases[0] if len(phases) == 1 else "fused"
+    kind = kind_of(phases)
     style = f"border-left:4px {LINES.get(kind, 'solid')} {COLOURS[kind]};padding-left:4px;white-space:nowrap"
     return f'<span style="{style}">{escape(marked(phases))}</span>'
 

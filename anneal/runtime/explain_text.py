@@ -1,4 +1,4 @@
-"""The text of an explained plan: a block a kernel, wrapped to a width, in colour where the ink has colour.
+"""The text of an explained plan: a block a kernel, wrapped to a width, in colour where the painter has colours.
 
 >>> counted(["mul float32(3,)", "mul float32(3,)", "reduce_add float32(1,)"], "×")
 'mul ×2 on 3; reduce_add on 1'
@@ -12,10 +12,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from anneal.ir.ops import ALL_OPS
-from anneal.view.phases import SYMBOLS
+from anneal.view.phases import Painter, kind_of, marked, symbol
 
 if TYPE_CHECKING:
     from anneal.runtime.explain import Explained, Explanation, Stand, Value
@@ -35,68 +35,21 @@ _SOLID: Final = "\0"
 """Stands for a space at which no line is broken."""
 
 
-class Ink(Protocol):
-    """How to write: `anneal.cli.output.Style` is one, in colour."""
-
-    plain: bool
-    """True for ASCII only."""
-
-    def paint(self, text: str, kind: str) -> str:
-        """The text in the colour of a phase, or of what is fused."""
-
-    def dim(self, text: str) -> str:
-        """The text in the background."""
-
-    def bold(self, text: str) -> str:
-        """The text in the foreground."""
-
-    def phases(self, phases: Sequence[str]) -> str:
-        """Phases with symbol and words."""
-
-
-class _Plain:
-    """Symbols and words, without colour."""
-
-    plain = False
-
-    def paint(self, text: str, kind: str) -> str:  # noqa: ARG002 - as Ink has it
-        return text
-
-    def dim(self, text: str) -> str:
-        return text
-
-    bold = dim
-
-    def phases(self, phases: Sequence[str]) -> str:
-        return marked(phases)
-
-
-PLAIN: Final[Ink] = _Plain()
-
-
-def marked(phases: Sequence[str], *, plain: bool = False) -> str:
-    """Phases with their symbol.
-
-    >>> marked(("backward", "update"))
-    '▪ backward+update'
-    """
-    return f"{SYMBOLS[phases[0] if len(phases) == 1 else 'fused'][plain]} {'+'.join(phases)}"
-
-
-def kernel_lines(told: Explained, ink: Ink, width: int, more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+def kernel_lines(told: Explained, painter: Painter, width: int, more: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """All that is told of a kernel, but its source; `more` are further texts by label, after its costs."""
-    kernel, times = told.kernel, "x" if ink.plain else "×"
-    title, phases = f"{told.number}. {kernel.name}", f"{ink.phases(kernel.phases)}{', fused' if told.fuses else ''}"
-    apart = len(title) + len(marked(kernel.phases)) + len(",  fused") > width
-    lines = [ink.bold(title), " " * _INDENT + phases] if apart else [f"{ink.bold(title)}  {phases}"]
+    kernel, times = told.kernel, "x" if painter.plain else "×"
+    title, phases = f"{told.number}. {kernel.name}", marked(kernel.phases, ascii_only=painter.plain)
+    shown = painter.paint(phases, kind_of(kernel.phases)) + (", fused" if told.fuses else "")
+    apart = len(title) + len(phases) + len(",  fused") > width
+    lines = [painter.bold(title), " " * _INDENT + shown] if apart else [f"{painter.bold(title)}  {shown}"]
 
     def row(label: str, text: str, kind: str = "") -> None:
-        lines.extend(_row(label, text, ink, width, kind))
+        lines.extend(_row(label, text, painter, width, kind))
 
     for group in told.groups:
         computed = [op for op in group.ops if op.split()[0] not in _MOVEMENT]
         if computed:
-            row(f"{SYMBOLS[group.phase][ink.plain]} {group.phase}", counted(computed, times), group.phase)
+            row(marked((group.phase,), ascii_only=painter.plain), counted(computed, times), group.phase)
     moves = Counter(op.split()[0] for op in kernel.ops if op.split()[0] in _MOVEMENT)
     if moves:
         row("index math", ", ".join(f"{op}{f' {times}{n}' if n > 1 else ''}" for op, n in moves.items()))
@@ -112,9 +65,9 @@ def kernel_lines(told: Explained, ink: Ink, width: int, more: Mapping[str, str] 
     return lines
 
 
-def _row(label: str, text: str, ink: Ink, width: int, kind: str) -> list[str]:
+def _row(label: str, text: str, painter: Painter, width: int, kind: str) -> list[str]:
     """A label and its text beside it; below it, where the width is small."""
-    shown = ink.paint(label, kind) if kind else ink.dim(label)
+    shown = painter.paint(label, kind) if kind else painter.dim(label)
     narrow = width < _NARROW
     indent = " " * (2 * _INDENT if narrow else _INDENT + _LABEL)
     wrapped = textwrap.wrap(text, max(width, len(indent) + 10), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
@@ -190,19 +143,19 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def summary_lines(told: Explanation, ink: Ink, width: int) -> list[str]:
+def summary_lines(told: Explanation, painter: Painter, width: int) -> list[str]:
     """What the kernels are together, and what the words mean."""
     plan = told.plan
     fused = Counter("+".join(k.kernel.phases) for k in told.kernels if k.fuses)
     kinds = "".join(f", {n} {phases}" for phases, n in fused.items())
-    symbol = SYMBOLS["fused"][ink.plain]
     uops = f"; {plan.stats['uops']} UOps" if "uops" in plan.stats else ""
     total = sum(b.bytes for b in plan.buffers if isinstance(b.bytes, int))
-    joint = f"{symbol} {sum(fused.values())} of them fuse phases{kinds}" if fused else "none fuses phases"
+    count = sum(fused.values())
+    joint = f"{symbol('fused', ascii_only=painter.plain)} {count} of them fuse{'s' * (count == 1)} phases{kinds}" if fused else "none fuses phases"
     head = f"{len(told.kernels)} kernel{'s' * (len(told.kernels) != 1)}; {joint}{uops}; {size(total)} of buffers"
     used = {s.boundary.scope for k in told.kernels for s in k.stands}
     legend = "; ".join(f"{SCOPES[scope]}: {meaning}" for scope, meaning in MEANINGS.items() if scope in used)
-    return [*wrap(head, width), *(ink.dim(line) for line in wrap(legend, width)), f"plan {plan.fingerprint}"]
+    return [*wrap(head, width), *(painter.dim(line) for line in wrap(legend, width)), f"plan {plan.fingerprint}"]
 
 
 def wrap(text: str, width: int, indent: str = "") -> list[str]:

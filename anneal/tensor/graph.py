@@ -24,7 +24,7 @@ from anneal.tensor import realize, storage
 from anneal.tensor.storage import Buffer
 from anneal.view.graph import Graph
 from anneal.view.history import BACKWARD, History
-from anneal.view.names import variable, variables
+from anneal.view.names import assigned, variables
 from anneal.view.nodes import Kernel
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def describe(
     named = {same[u]: name for u, name in (names or {}).items() if u in same}
     nodes = [u for u in toposort(program.sink) if u is not program.sink]
     named |= variables(nodes, lambda u: _path(placed.get(u), kinds or {}))
-    for slot, name in enumerate(input_names(program, buffers or {})):
-        named |= {u: name for u in nodes if u.op is Ops.PARAM and u.arg[0] == slot}
+    called = input_names(program, buffers or {})
+    named |= {u: called[u.arg[0]] for u in nodes if u.op is Ops.PARAM}
     history = History([*_gradient_steps(), *trace.events], trace.moves, [program.sink], same)
     found = next(s for s in trace.snapshots if s.stage == stage)
     return Graph.after(found, title=title, names=named, modules=placed, kinds=kinds, kernels=kernels, history=history)
@@ -82,13 +82,16 @@ def input_names(program: realize.Program, known: Mapping[Buffer, str]) -> list[s
     for node, readers in users(nodes).items():
         if node.op is Ops.PARAM:
             lines.setdefault(node.arg[0], set()).update(r.origin for r in readers)
-    made: list[str] = []
-    for slot, buffer in enumerate(program.buffers):
-        origin = buffer.uop.origin
-        own = variable(origin) if origin is not None and origin not in lines.get(slot, ()) else None  # else it is a part of what the line computes
-        name = known.get(buffer) or own or f"input{slot}"
-        made.append(name if name not in made else f"{name}.{slot}")
-    return made
+    # The variable of a line that reads a buffer as well is of what the line computes.
+    origins = [b.uop.origin if b.uop.origin not in lines.get(slot, ()) else None for slot, b in enumerate(program.buffers)]
+    own = assigned(o for o in origins if o is not None)
+    made: dict[str, None] = {}  # in order
+    for slot, (buffer, origin) in enumerate(zip(program.buffers, origins, strict=True)):
+        name = known.get(buffer) or (origin and own.get(origin)) or f"input{slot}"
+        while name in made:
+            name = f"{name}.{slot}"
+        made[name] = None
+    return list(made)
 
 
 def _compiled(program: realize.Program, stage: str, target: Target | None) -> tuple[Trace, list[Kernel]]:
@@ -119,5 +122,5 @@ def _counterparts(outputs: Sequence[UOp], traced: Sequence[UOp]) -> dict[UOp, UO
 
 def _gradient_steps() -> list[Event]:
     """The gradient rules that whoever watches has seen fire so far."""
-    trace = session.Session().trace
+    trace = session.watcher()
     return [] if trace is None else [e for e in trace.events if e.stage == BACKWARD]

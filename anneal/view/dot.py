@@ -24,7 +24,7 @@ from anneal.ir.uop import UOp
 from anneal.view.expression import expression
 from anneal.view.fold import DONE, Folded
 from anneal.view.nodes import Nodes
-from anneal.view.phases import COLOURS, LINES, kind_of, symbol
+from anneal.view.phases import COLOURS, LINES, kind_of, marked, symbol
 from anneal.view.tree import INPUTS, Section, sections, typed
 
 SECONDS: Final = 120
@@ -58,7 +58,7 @@ def _cluster(folded: Folded, part: Section, number: int) -> Iterator[str]:
     nodes = folded.nodes
     ids = {u: f"k{number}n{nodes.numbers[u]}" if nodes.kernels else f"n{nodes.numbers[u]}" for u in part.nodes}
     kind = kind_of(part.phases)
-    title = f"{symbol(kind)} {'+'.join(part.phases)}  {part.title}".rstrip()
+    title = f"{marked(part.phases)}  {part.title}".rstrip()
     fill = f'; style=filled; fillcolor="{COLOURS[kind]}55"' if kind == "fused" else f"; style={LINES[kind]}"
     yield f'subgraph cluster_{number} {{ label={_quoted(title)}; color="{COLOURS[kind]}"{fill}'
     for node, name in ids.items():

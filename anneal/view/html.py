@@ -1,7 +1,7 @@
 """A graph as a part of a page: the tree, in the colours of the phases, on light and dark pages.
 
 >>> HtmlPainter().paint("a < b", "forward")
-'<span style="color:#00ADD8">a &lt; b</span>'
+'<span style="color:#00ADD8;color:color-mix(in srgb,#00ADD8 55%,currentColor)">a &lt; b</span>'
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ OPEN: Final = 60
 _STYLE: Final = "line-height:1.35;overflow-x:auto;font-size:0.85em"
 
 
+def ink(kind: str) -> str:
+    """The colour of a phase as CSS: mixed with the page's own colour of text, so that it can be read on white and on black."""
+    colour = COLOURS[kind]
+    return f"color:{colour};color:color-mix(in srgb,{colour} 55%,currentColor)"
+
+
 class HtmlPainter:
     """Text as spans; escaped, so that nothing in a graph is markup."""
 
@@ -31,7 +37,7 @@ class HtmlPainter:
 
     def paint(self, text: str, kind: str) -> str:
         """In the colour of a phase."""
-        return f'<span style="color:{COLOURS[kind]}">{escape(text)}</span>'
+        return f'<span style="{ink(kind)}">{escape(text)}</span>'
 
     def dim(self, text: str) -> str:
         """In the background."""

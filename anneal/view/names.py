@@ -5,8 +5,8 @@ gets the name, and a line that cannot be read gives none.
 
 >>> import linecache
 >>> linecache.cache["demo.py"] = 0, None, ["y = (x +\n", "     1)\n", "model.best = y\n"], "demo.py"
->>> variable(("demo.py", 2)), variable(("demo.py", 3)), variable(("demo.py", 9))
-('y', 'best', None)
+>>> assigned([("demo.py", 2), ("demo.py", 3), ("demo.py", 9)])
+{('demo.py', 2): 'y', ('demo.py', 3): 'best'}
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from anneal.ir.uop import Origin, UOp
 _LEAVES = frozenset({Ops.CONST, Ops.PARAM, Ops.BUFFER, Ops.IOTA, Ops.VARIABLE, Ops.ASSIGN, Ops.SINK})
 
 
-def variable(origin: Origin) -> str | None:
-    """The variable or attribute that the statement on a line assigns; None where it assigns none, or several."""
-    return _assigned("".join(linecache.getlines(origin[0]))).get(origin[1])
+def assigned(origins: Iterable[Origin]) -> dict[Origin, str]:
+    """For each line, the variable or attribute that the statement on it assigns; nothing for a line that assigns none, or several."""
+    origins = list(origins)
+    files = {file: _assigned("".join(linecache.getlines(file))) for file in dict.fromkeys(file for file, _ in origins)}
+    return {(file, line): files[file][line] for file, line in origins if line in files[file]}
 
 
 def source_line(origin: Origin) -> str:
@@ -71,8 +73,8 @@ def variables(nodes: Iterable[UOp], path: Callable[[UOp], tuple[str, ...]] = lam
         if not any(r.origin == origin and r.phase == "forward" and r.op is not Ops.ASSIGN for r in readers[node]):
             last.setdefault(origin, []).append(node)
     named: dict[UOp, str] = {}
-    for origin, found in last.items():
-        if (name := variable(origin)) is not None:
-            paths = {path(u) for u in found}
-            named |= {u: name for u in found if not any(path(u)[:depth] in paths for depth in range(len(path(u))))}
+    for origin, name in assigned(last).items():
+        found = last[origin]
+        paths = {path(u) for u in found}
+        named |= {u: name for u in found if not any(path(u)[:depth] in paths for depth in range(len(path(u))))}
     return named

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 COLOURS: Final = {"forward": "#00ADD8", "backward": "#FF7A45", "update": "#8C8C8C", "fused": "#F2C57C"}
@@ -21,9 +22,18 @@ def symbol(kind: str, *, ascii_only: bool = False) -> str:
     return SYMBOLS[kind][ascii_only]
 
 
-def kind_of(phases: tuple[str, ...]) -> str:
+def kind_of(phases: Sequence[str]) -> str:
     """What phases are shown as together: themselves where there is one, else fused."""
     return phases[0] if len(phases) == 1 else "fused"
+
+
+def marked(phases: Sequence[str], *, ascii_only: bool = False) -> str:
+    """Phases with their symbol.
+
+    >>> marked(("backward", "update"))
+    '▪ backward+update'
+    """
+    return f"{symbol(kind_of(phases), ascii_only=ascii_only)} {'+'.join(phases)}"
 
 
 class Painter(Protocol):

@@ -33,7 +33,7 @@ from anneal.view.expression import Writer, expression
 from anneal.view.fold import DONE, LOWERED, Folded
 from anneal.view.history import LEAVES
 from anneal.view.nodes import Nodes
-from anneal.view.phases import ORDER, PLAIN, Painter, kind_of, symbol
+from anneal.view.phases import ORDER, PLAIN, Painter, kind_of, marked, symbol
 
 DEPTH: Final = 16
 """Levels of indentation; what is deeper begins a tree of its own."""
@@ -92,8 +92,7 @@ def _title(nodes: Nodes, painter: Painter) -> str:
 
 def heading(part: Section, painter: Painter = PLAIN) -> str:
     """The line above a section."""
-    kind = kind_of(part.phases)
-    phases = painter.paint(f"{symbol(kind, ascii_only=painter.plain)} {'+'.join(part.phases)}", kind)
+    phases = painter.paint(marked(part.phases, ascii_only=painter.plain), kind_of(part.phases))
     return f"{phases}  {painter.bold(part.title)}".rstrip()
 
 

@@ -14,8 +14,8 @@ import anneal
 from anneal import Plan, Target, Tensor, nn
 from anneal.examples import EXAMPLES
 from anneal.examples.program import Program
-from anneal.runtime import explain_text
 from anneal.runtime.explain import Explanation
+from anneal.view.phases import Unpainted
 
 PORTABLE = Target.portable()
 
@@ -171,26 +171,11 @@ def test_phases_of_operations_are_not_part_of_the_fingerprint() -> None:
 # Text.
 
 
-class Ascii:
-    plain = True
-
-    def paint(self, text: str, kind: str) -> str:
-        return text
-
-    def dim(self, text: str) -> str:
-        return text
-
-    bold = dim
-
-    def phases(self, phases: object) -> str:
-        return explain_text.marked(tuple(phases), plain=True)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("name", ["mlp_adam", "attention", "swap"])
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 def test_text_fits_the_width(name: str, width: int) -> None:
     explained = plan_of(name).explain()
-    lines = explained.text(Ascii(), width)
+    lines = explained.text(Unpainted(plain=True), width)
     assert all(line.isascii() for line in lines)
     titles = {f"{k.number}. {k.kernel.name}" for k in explained.kernels}
     wide = [line for line in lines if len(line) > width and line not in titles and not line.startswith("plan ")]

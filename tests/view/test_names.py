@@ -11,7 +11,7 @@ import pytest
 from anneal import Tensor
 from anneal.nn import modules
 from anneal.tensor import graph
-from anneal.view.names import source_line, variable
+from anneal.view.names import assigned, source_line
 
 SOURCE = """\
 import os
@@ -38,8 +38,8 @@ EXPECTED = {2: "x", 3: "x", 5: "c", 6: "d", 7: "e", 13: "w", 14: "w", 15: "w", 1
 def test_the_variable_of_each_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(SOURCE)
-    found = {n: name for n in range(SOURCE.count("\n") + 3) if (name := variable((str(path), n)))}
-    assert found == EXPECTED
+    found = assigned((str(path), line) for line in range(SOURCE.count("\n") + 3))
+    assert {line: name for (_, line), name in found.items()} == EXPECTED
     assert source_line((str(path), 2)) == "x = (1 +"
 
 
@@ -47,9 +47,7 @@ def test_the_variable_of_each_line(tmp_path: Path) -> None:
 def test_a_file_that_is_no_program_gives_no_names(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(text)
-    assert variable((str(path), 1)) is None
-    assert variable((str(tmp_path / "none.py"), 1)) is None
-    assert variable(("<string>", 1)) is None
+    assert assigned([(str(path), 1), (str(tmp_path / "none.py"), 1), ("<string>", 1)]) == {}
 
 
 @pytest.fixture
