@@ -10,7 +10,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, Final
 
-from anneal.cli.bench_text import time
+from anneal.cli.output import duration
 from anneal.export.schema.bench import Bench, Compilation, Timing
 from anneal.view.phases import COLOURS
 
@@ -46,7 +46,7 @@ def _timings(axes: Any, timings: Sequence[Timing]) -> None:
     high = [max(m * s["median"] / (s["low"] or s["median"] or 1.0) - m, 0.0) for m, s in zip(middle, seconds, strict=True)]
     places = range(len(timings))
     axes.barh(places, middle, xerr=[low, high], color=PALETTE[0], ecolor="#444444", capsize=3)
-    axes.set_yticks(places, [f"{t['name']}\n{time(t['device_seconds']['median'])}" for t in timings], fontsize="small")
+    axes.set_yticks(places, [f"{t['name']}\n{duration(t['device_seconds']['median'])}" for t in timings], fontsize="small")
     axes.invert_yaxis()
     axes.axvline(100, color="#888888", linestyle="--", linewidth=1)
     axes.set_title("percent of the peak of copying, or of multiplying and adding", loc="left", fontsize="medium")

@@ -1,18 +1,18 @@
 """The report of `anneal doctor` for a reader: sections of lines that fit the terminal, problems last.
 
->>> wrapped("problem: a long line", 14)
-['problem: a', '  long line']
+>>> _middle(Spread(median=2e9, low=1e9, high=3.25e9, least=0.0, most=4e9, count=9))
+'half of 9 runs 1.00 to 3.25'
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from anneal.cli.output import Style
+from anneal.cli.output import Style, digits, duration, wrapped
 from anneal.export.schema.doctor import Device, Doctor
 from anneal.export.schema.spread import Spread
+from anneal.runtime.explain_text import size
 
 _NARROW: Final = 20
 
@@ -26,24 +26,6 @@ def lines(document: Doctor, style: Style) -> list[str]:
     return made[1:]
 
 
-def wrapped(line: str, width: int) -> list[str]:
-    """A line in as many as it takes, those after the first indented two more."""
-    indent = line[: len(line) - len(line.lstrip())] + "  "
-    return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True) if len(line) > width else [line]
-
-
-def size(nbytes: float) -> str:
-    """Bytes for a reader.
-
-    >>> size(1536), size(12)
-    ('1.5 KiB', '12 bytes')
-    """
-    for unit, one in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if nbytes >= one:
-            return f"{nbytes / one:.1f} {unit}"
-    return f"{nbytes:.0f} bytes"
-
-
 def _sections(document: Doctor, style: Style) -> Iterator[tuple[str, list[str]]]:
     yield "", [f"anneal {document['anneal'] or '(not installed)'}", f"Python {document['python']}, {document['executable']}", document["platform"]]
     yield "packages", [f"  {p['name']:<11} {p['version'] or 'not installed':<14} {p['purpose']}" for p in document["packages"]]
@@ -51,7 +33,7 @@ def _sections(document: Doctor, style: Style) -> Iterator[tuple[str, list[str]]]
     adapters = [f"  {mark if a['chosen'] else ' '} {a['name']}, {a['backend']}, {a['driver']}, {a['kind']}" for a in document["adapters"]]
     yield "adapters", adapters or ["    none"]
     for device in document["devices"]:
-        yield f"device {device['name']}: {'works' if device['works'] else 'does not work'}", list(_device(device))
+        yield f"device {device['name']}: {'works' if device['works'] else 'does not work'}", list(_device(device, style))
     yield "around", list(_around(document))
     for problem in document["problems"]:
         yield "", [f"{'problem' if problem['severe'] else 'note'}: {problem['problem']}", f"remedy: {problem['remedy']}"]
@@ -59,16 +41,16 @@ def _sections(document: Doctor, style: Style) -> Iterator[tuple[str, list[str]]]
         yield "", ["no problems"]
 
 
-def _device(device: Device) -> Iterator[str]:
+def _device(device: Device, style: Style) -> Iterator[str]:
     if device["description"]:
         yield f"  {device['description']}"
     if device["check"]:
         error = float(device["check"]["error"])
-        yield f"  {device['check']['kernels']} kernels run and checked in {device['check']['ms']:.0f} ms, error {error:.1e}"
+        yield f"  {device['check']['kernels']} kernels run and checked in {duration(device['check']['ms'] / 1e3, plain=style.plain)}, error {error:.1e}"
     if device["peaks"]:
         copy, arithmetic = device["peaks"]["copy"], device["peaks"]["multiply_add"]
-        yield f"  copies up to {copy['most'] / 1e9:,.1f} GB/s, {_middle(copy)}"
-        yield f"  multiplies and adds up to {arithmetic['most'] / 1e9:,.1f} GFLOP/s, {_middle(arithmetic)}"
+        yield f"  copies up to {digits(copy['most'] / 1e9)} GB/s, {_middle(copy)}"
+        yield f"  multiplies and adds up to {digits(arithmetic['most'] / 1e9)} GFLOP/s, {_middle(arithmetic)}"
     if device["limits"]:
         yield f"  {'limit':<16} {'have':>13} {'need':>11}  used for"
     for limit in device["limits"]:
@@ -78,7 +60,7 @@ def _device(device: Device) -> Iterator[str]:
 
 
 def _middle(spread: Spread) -> str:
-    return f"half of {spread['count']} runs {spread['low'] / 1e9:,.1f} to {spread['high'] / 1e9:,.1f}"
+    return f"half of {spread['count']} runs {digits(spread['low'] / 1e9)} to {digits(spread['high'] / 1e9)}"
 
 
 def _around(document: Doctor) -> Iterator[str]:

@@ -18,13 +18,14 @@ from anneal.cli import kernels_diff
 from anneal.cli import options as shared
 from anneal.cli.highlight import wgsl
 from anneal.cli.model import load, user_code
-from anneal.cli.output import Style, emit, nearest
+from anneal.cli.output import Style, digits, duration, emit, nearest
 from anneal.codegen.target import Target
 from anneal.errors import UsageError
 from anneal.examples.example import Example
 from anneal.examples.program import Part, trace
 from anneal.export import difference, kernels, timing
 from anneal.export.schema.kernels import Kernel, Kernels, Run
+from anneal.export.schema.spread import Spread
 from anneal.runtime import explain_text
 from anneal.runtime.device import VARIABLE, Device, get_device
 from anneal.runtime.explain import Explanation
@@ -137,24 +138,22 @@ def _measured(kernel: Kernel, style: Style) -> dict[str, str]:
     if "run" not in kernel:
         return {}
     took = kernel["run"]
-    seconds = took["seconds"]
-    middle = f"{_time(seconds['median'], style)} ({_time(seconds['low'], style)} to {_time(seconds['high'], style)})"
-    moves = f"{took['bytes_per_second'] / 1e9:.3g} GB/s, {took['of_copy_peak']:.0%} of a copy"
-    computes = f"{took['flops_per_second'] / 1e9:.3g} GFLOP/s, {took['of_flops_peak']:.1%} of the peak"
-    return {"measured": f"{middle}, {took['share']:.0%} of the run; {moves}; {computes}"}
+    moves = f"{digits(took['bytes_per_second'] / 1e9)} GB/s, {took['of_copy_peak']:.0%} of a copy"
+    computes = f"{digits(took['flops_per_second'] / 1e9)} GFLOP/s, {took['of_flops_peak']:.1%} of the peak"
+    return {"measured": f"{_middle(took['seconds'], style)}, {took['share']:.0%} of the run; {moves}; {computes}"}
 
 
 def _run(run: Run, style: Style) -> str:
     """What was measured, and on what."""
-    seconds = run["seconds"]
-    took = f"{_time(seconds['median'], style)} for all kernels ({_time(seconds['low'], style)} to {_time(seconds['high'], style)}, {seconds['count']} runs)"
-    peaks = f"a copy reaches {run['copy_bytes_per_second'] / 1e9:.3g} GB/s, multiply-adds {run['multiply_add_flops_per_second'] / 1e9:.4g} GFLOP/s"
+    took = f"all kernels take {_middle(run['seconds'], style)} in {run['seconds']['count']} runs"
+    peaks = f"a copy reaches {digits(run['copy_bytes_per_second'] / 1e9)} GB/s, multiply-adds {digits(run['multiply_add_flops_per_second'] / 1e9)} GFLOP/s"
     return f"measured: {took} on {run['backend']}, with {run['inputs']}; {peaks}"
 
 
-def _time(seconds: float, style: Style) -> str:
-    micro = "us" if style.plain else "µs"
-    return f"{seconds * 1e6:.3g} {micro}" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+def _middle(seconds: Spread, style: Style) -> str:
+    """A time: its median, and the half of the runs around it."""
+    median, low, high = (duration(s, plain=style.plain) for s in (seconds["median"], seconds["low"], seconds["high"]))
+    return f"{median} ({low} to {high})"
 
 
 def _compare(arguments: Namespace, style: Style) -> int:

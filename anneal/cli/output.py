@@ -8,15 +8,22 @@ Colour never carries meaning alone: each phase has a symbol and a word.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
+import re
 import sys
+import textwrap
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from anneal.view.phases import COLOURS, kind_of, symbol
+
+_CODE: Final = r"\x1b\[[\d;]*m"
+_PART: Final = re.compile(rf"{_CODE}|\S")
 
 
 class Style:
@@ -86,6 +93,58 @@ def show(value: Any, edge: int = 3, most: int = 8) -> str:
         shown = [show(v, edge, most) for v in (value[:edge] + value[-edge:] if cut else value)]
         return "[" + ", ".join([*shown[:edge], "...", *shown[edge:]] if cut else shown) + "]"
     return repr(float(f"{value:.6g}")) if isinstance(value, float) else str(value)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line, painted or not, in as many as it takes, those after the first indented two more.
+
+    >>> wrapped("problem: a long line", 14)
+    ['problem: a', '  long line']
+    """
+    bare = re.sub(_CODE, "", line)
+    if len(bare) <= width:
+        return [line]
+    indent = bare[: len(bare) - len(bare.lstrip())] + "  "
+    made = textwrap.wrap(bare, width, subsequent_indent=indent, break_on_hyphens=False)
+    return made if bare == line else _painted(made, line)
+
+
+def _painted(bare: Sequence[str], line: str) -> list[str]:
+    """Lines that a painted line was broken into, in its colours: the same letters in the same order, but for spaces."""
+    codes: dict[int, str] = defaultdict(str)
+    letters = 0
+    for part in _PART.findall(line):
+        if part.startswith("\x1b"):
+            codes[letters] += part
+        else:
+            letters += 1
+    at = itertools.count()
+    made = ["".join(c if c.isspace() else codes[next(at)] + c for c in text) for text in bare]
+    return [*made[:-1], made[-1] + codes[letters]]
+
+
+def digits(number: float) -> str:
+    """A number with three digits or all that it has before the point, its thousands apart; never with an exponent.
+
+    >>> digits(61970.4), digits(4.17e3), digits(9.9996), digits(0.000012), digits(0)
+    ('61,970', '4,170', '10.0', '0.0000120', '0')
+    """
+    if not number or not math.isfinite(number):
+        return f"{number:.0f}"
+    exponent = int(f"{number:.2e}".partition("e")[2])
+    return f"{number:,.{max(2 - exponent, 0)}f}"
+
+
+def duration(seconds: float, *, plain: bool = False) -> str:
+    """Seconds for a reader, in the unit that fits.
+
+    >>> duration(0.00123), duration(2.5), duration(4.2e-5, plain=True), duration(0)
+    ('1.23 ms', '2.50 s', '42.0 us', '0 s')
+    """
+    rounded = float(f"{seconds:.3g}")
+    units = {"s": 1.0, "ms": 1e-3, "us" if plain else "µs": 1e-6}
+    unit = next((unit for unit, one in units.items() if rounded >= one or not rounded), [*units][-1])
+    return f"{digits(seconds / units[unit])} {unit}"
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from typing import Final
 from anneal.cli import charts
 from anneal.cli import options as shared
 from anneal.cli.charts import Chart
-from anneal.cli.output import Style, emit, note
+from anneal.cli.output import Style, duration, emit, note
 from anneal.errors import AnnealError, UsageError
 from anneal.examples import log
 from anneal.examples.log import Curve
@@ -106,7 +106,7 @@ def _told(paths: Sequence[str], curves: Sequence[Curve], style: Style) -> list[s
         if found["accuracy"] is not None:
             said.append(f"accuracy {found['accuracy']:.4f}")
         if found["step_ms_median"] is not None:
-            said.append(f"{found['step_ms_median']:.2f} ms a step")
+            said.append(f"{duration(found['step_ms_median'] / 1e3, plain=style.plain)} a step")
         lines.append(f"{style.bold(letter + path)}  {', '.join(said)}")
     return lines
 

@@ -18,7 +18,7 @@ from typing import Final
 from anneal.cli import dashboard
 from anneal.cli import options as shared
 from anneal.cli.model import load, user_code
-from anneal.cli.output import Style, emit, note
+from anneal.cli.output import Style, duration, emit, note
 from anneal.errors import AnnealError, CheckpointError, UsageError
 from anneal.examples import checkpoint, log
 from anneal.examples.checkpoint import Progress
@@ -160,15 +160,20 @@ def _milliseconds(monitor: Monitor, what: Time) -> float | None:
 def _report(result: Training, style: Style, held: int) -> str:
     """The result for a reader."""
     steps = f"{result['steps']} steps of {result['batch']}" + (f", the first {result['resumed_from']} before" if result["resumed_from"] else "")
-    fused = style.paint(f"{result['kernels_fused']} of them fuse forward, backward or update", "fused")
+    count = result["kernels_fused"]
+    fused = style.paint(f"{count} of them fuse{'s' * (count == 1)} forward, backward or update", "fused")
     ended = ", interrupted" if result["interrupted"] else ""
-    clocked = "" if result["device_ms_median"] is None else f", kernels {result['device_ms_median']:.2f} ms"
+
+    def time(milliseconds: float) -> str:
+        return duration(milliseconds / 1e3, plain=style.plain)
+
+    clocked = "" if result["device_ms_median"] is None else f", kernels {time(result['device_ms_median'])}"
     lines = {
         "model": f"{result['model']} on {result['device']}: {result['backend']}",
         "accuracy": style.bold(f"{result['accuracy']:.4f}") + f" on {held} held-out rows",
         "loss": f"{result['loss_first']:.4f} to {result['loss_last']:.4f} in {steps}, {result['optimizer']}{ended}",
-        "step": f"{result['step_ms_median']:.2f} ms, median (host {result['host_ms_median']:.2f} ms{clocked}); the first {result['first_step_ms']:.0f} ms",
-        "compile": f"{result['compile_ms']:.0f} ms for {result['uops']} UOps into {result['kernels']} kernels, {fused}",
+        "step": f"{time(result['step_ms_median'])}, median (host {time(result['host_ms_median'])}{clocked}); the first {time(result['first_step_ms'])}",
+        "compile": f"{time(result['compile_ms'])} for {result['uops']} UOps into {result['kernels']} kernels, {fused}",
         "plan": result["fingerprint"],
         "saved": result["saved"],
         "log": result["log"],

@@ -266,7 +266,7 @@ def test_the_report_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPa
     assert max(map(len, made)) <= max(columns, 20)
     text = " ".join(" ".join(made).split())
     assert all(device["name"] in text for device in document["devices"])
-    assert all(part in text for part in ("storage_buffers", "copies up to 3.0 GB/s", "remedy:"))
+    assert all(part in text for part in ("storage_buffers", "copies up to 3.00 GB/s", "remedy:"))
 
 
 @pytest.mark.usefixtures("quick")
