@@ -8,6 +8,14 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
+_ALIKE: Final = 0.6
+"""How much of two names agrees when one may be meant by the other."""
+_CLOSE: Final = 0.1
+"""How much less than the best another name may agree, to be named beside it."""
+
 
 class AnnealError(Exception):
     """Base of every error this package raises on purpose."""
@@ -59,3 +67,18 @@ class CheckpointError(AnnealError):
 
 class StaleTensorError(AnnealError):
     """A lazy tensor whose input was overwritten before the tensor was realised."""
+
+
+def meant(name: str, known: Iterable[str], most: int = 1) -> str:
+    """The question whether one of the known names was meant, the most alike first; empty where none is close.
+
+    >>> meant("ad", ["add", "and", "mul"], 3)
+    "did you mean 'add' or 'and'?"
+    """
+    from difflib import SequenceMatcher
+
+    alike = {other: SequenceMatcher(None, other, name).ratio() for other in known}
+    least = max(_ALIKE, max(alike.values(), default=0.0) - _CLOSE)
+    close = sorted((other for other in alike if alike[other] >= least), key=lambda other: (-alike[other], other[:1] != name[:1]))
+    quoted = [repr(other) for other in close[:most]]
+    return f"did you mean {' or '.join(filter(None, (', '.join(quoted[:-1]), quoted[-1])))}?" if quoted else ""

@@ -12,15 +12,13 @@ import inspect
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final
 
 from anneal import rules
 from anneal.cli import explain_text as text
 from anneal.cli import options as shared
 from anneal.cli.output import Style, emit
-from anneal.errors import GradientError, UsageError
+from anneal.errors import GradientError, UsageError, meant
 from anneal.export import explain
 from anneal.export.schema.explain import VERSION, Explanation
 from anneal.ir.ops import ALL_OPS, op_by_name
@@ -30,12 +28,15 @@ if TYPE_CHECKING:
     from anneal.cli.explain_examples import Firings
 
 EXAMPLE: Final = 'anneal explain "(x*4+3)//4"'
-_KINDS: Final = ("op", "rule", "stage", "group", "method")
-_NAME: Final = re.compile(rf"(?:({'|'.join(_KINDS)})\s*:\s*)?([A-Za-z_]\w*)$")
-_OPS: Final = tuple(op.name for op in ALL_OPS)
-_ALIKE: Final = 0.6
+_NAME: Final = re.compile(r"(?:(op|rule|stage|group|method)\s*:\s*)?([A-Za-z_]\w*)$")
 _TENSORS: Final = ("Self", "Operand")
-_STAGES: Final = ("tensor", "backward", *(s.name for s in STAGES))
+_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "op": tuple(op.name for op in ALL_OPS),
+    "rule": rules.NAMES,
+    "stage": ("tensor", "backward", *(s.name for s in STAGES)),
+    "group": tuple(rules.GROUPS),
+}
+"""What can be explained, but for the methods of tensors, which take a while to import."""
 
 
 def options(parser: shared.Parser) -> None:
@@ -74,8 +75,7 @@ def _all_rules(document: Explanation) -> None:
 
 def kinds(name: str) -> list[str]:
     """What a name is the name of; a method only where it is nothing else."""
-    known = {"op": _OPS, "rule": rules.NAMES, "stage": _STAGES, "group": tuple(rules.GROUPS)}
-    found = [kind for kind, names in known.items() if name in names]
+    found = [kind for kind, names in _NAMES.items() if name in names]
     return found or (["method"] if name in _methods() else [])
 
 
@@ -91,22 +91,15 @@ def _named(document: Explanation, kind: str | None, name: str, arguments: Namesp
     if kind == "method" and name in _methods():
         found = ["method"]
     if kind is not None and kind not in found and found:
-        raise UsageError(f"no {kind} {name!r}, but a {' and a '.join(found)}: anneal explain {found[0]}:{name}")
+        raise UsageError(f"no {kind} {name!r}, but {' and '.join(f'an {k}' if k == 'op' else f'a {k}' for k in found)}: anneal explain {found[0]}:{name}")
     if not found:
-        known = dict.fromkeys((*_OPS, *rules.NAMES, *_STAGES, *rules.GROUPS, *_methods()))
-        what = f"no {kind or 'op, rule, stage, group of rules or Tensor method'} {name!r}"
-        raise UsageError(f"{what}{_hint(name, list(known))}; an expression has an operator or a call, such as 'x + 1'; anneal explain --rules lists the rules")
+        question = meant(name, [known for names in (*_NAMES.values(), _methods()) for known in names], 3)
+        what = f"no {kind or 'op, rule, stage, group of rules or Tensor method'} {name!r}: {f'{question} An' if question else 'an'}"
+        raise UsageError(f"{what} expression has an operator or a call, such as 'x + 1'; anneal explain --rules lists the rules")
     if arguments.let and found != ["method"]:
         raise UsageError(f"--let says what the names of an expression are, and {name} is no expression")
     for each in [kind] if kind is not None else found:
         _one(document, each, name, arguments)
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    """The names that may have been meant: those most alike, of these first such as begin alike, and ops before rules."""
-    alike = {other: SequenceMatcher(None, name, other).ratio() for other in known}
-    close = sorted((other for other in known if alike[other] > _ALIKE), key=lambda other: (-alike[other], other[:1] != name[:1]))[:3]
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _one(document: Explanation, kind: str, name: str, arguments: Namespace) -> None:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeVar
 
-from anneal.errors import UsageError
+from anneal.errors import UsageError, meant
 
 VALUED: Final = frozenset(
     {
@@ -52,11 +52,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError, with the option that may have been meant."""
         if message.startswith("unrecognized arguments: -"):
-            import difflib
-
             word = message.split()[2].split("=", maxsplit=1)[0]
-            hint = difflib.get_close_matches(word, list(self._option_string_actions), 1)
-            message += f": did you mean {hint[0]}?" if hint else ""
+            question = meant(word, self._option_string_actions)
+            message += f": {question}" if question else ""
         raise UsageError(f"{message}; see {self.prog} --help")
 
 

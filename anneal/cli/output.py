@@ -16,10 +16,11 @@ import re
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from anneal.errors import meant
 from anneal.view.phases import COLOURS, kind_of, symbol
 
 _CODE: Final = r"\x1b\[[\d;]*m"
@@ -147,14 +148,12 @@ def duration(seconds: float, *, plain: bool = False) -> str:
     return f"{digits(seconds / units[unit])} {unit}"
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
+def nearest(name: str, names: Collection[str]) -> str:
     """A hint at the name that was meant, and the list of all.
 
-    >>> nearest("mpl", ["mlp", "conv"])
-    "did you mean 'mlp'? There are conv, mlp"
+    >>> nearest("mpl", ["mlp", "conv"]), nearest("x", ["mlp"])
+    ("did you mean 'mlp'? There are conv, mlp", 'there is only mlp')
     """
-    import difflib
-
-    close = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}There are {', '.join(sorted(names))}" if names else f"{hint}There is none"
+    listed = f"are {', '.join(sorted(names))}" if len(names) > 1 else f"is only {next(iter(names))}" if names else "is none"
+    question = meant(name, names)
+    return f"{question} There {listed}" if question else f"there {listed}"

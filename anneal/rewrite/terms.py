@@ -11,14 +11,13 @@ here: terms know `mul`, not the minus sign.
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from anneal.errors import RuleError
+from anneal.errors import RuleError, meant
 from anneal.ir.dtype import ALL, Scalar
 from anneal.ir.ops import ALL_OPS, Op, Ops
 
@@ -262,5 +261,5 @@ def _number_of(node: ast.expr) -> Scalar | None:
 
 def near(word: str, known: Collection[str]) -> str:
     """A hint of names that are close to `word`."""
-    close = difflib.get_close_matches(word, known, 3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+    question = meant(word, known, 3)
+    return f"; {question}" if question else ""

@@ -9,12 +9,11 @@ be `*`; `()` is the shape of a single number.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
-from anneal.errors import UsageError
+from anneal.errors import UsageError, meant
 from anneal.ir.dtype import ALL
 from anneal.ir.ops import ALL_OPS, Ops
 from anneal.ir.shape import shape
@@ -46,13 +45,13 @@ def matching(nodes: Nodes, criteria: Mapping[str, str]) -> list[UOp]:
     """The nodes that meet all criteria, by number; raises UsageError for a key or value that cannot be."""
     for key, value in criteria.items():
         if key not in KEYS:
-            raise UsageError(f"nodes have no {key!r}: {_hint(key, KEYS)}there are {', '.join(KEYS)}")
+            raise UsageError(f"nodes have no {key!r}: {_hint(key, KEYS)} {', '.join(KEYS)}")
         if key == "shape":
             _check_shape(nodes, value)
         known = _rules(nodes) if key == "rule" else _VALUES.get(key)
         if known is not None and not any(fnmatchcase(name, value) for name in known):
             listed = f"{len(known)}, which anneal explain --rules lists" if key == "rule" else ", ".join(sorted(known))
-            raise UsageError(f"no {key} {value!r}: {_hint(value, known)}there are {listed}")
+            raise UsageError(f"no {key} {value!r}: {_hint(value, known)} {listed}")
     return [u for u in nodes.order if all(_TESTS[key](nodes, u, value) for key, value in criteria.items())]
 
 
@@ -70,8 +69,8 @@ def _rules(nodes: Nodes) -> frozenset[str]:
 
 
 def _hint(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), 1, 0.5)
-    return f"did you mean {close[0]!r}? " if close else ""
+    question = meant(name, sorted(names))
+    return f"{question} There are" if question else "there are"
 
 
 def _op(_: Nodes, node: UOp, value: str) -> bool:

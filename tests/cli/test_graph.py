@@ -187,11 +187,11 @@ def test_a_node_tells_its_history_back_to_the_users_line(capsys: pytest.CaptureF
     [
         (["mlp", "--stage", "kernel"], ["'kernels'", "lowered, simplified, tensor"]),
         (["mlp", "--stage", "wgsl"], ["anneal kernels --wgsl"]),
-        (["mlp", "--find", "op=ad"], ["no op 'ad'", "did you mean"]),
+        (["mlp", "--find", "op=ad"], ["no op 'ad'", "did you mean 'add'?"]),
         (["mlp", "--find", "size=3"], ["no 'size'", "op, shape, dtype"]),
         (["mlp", "--find", "op"], ["no criterion", "op=reduce_axis"]),
         (["mlp", "--find", "op=add,op=mul"], ["two criteria for op"]),
-        (["mlp", "--find", "dtype=float"], ["'float64'"]),
+        (["mlp", "--find", "dtype=float"], ["float64"]),
         (["mlp", "--find", "rule=grad_mull"], ["'grad_mul'"]),
         (["mlp", "--find", "phase=back"], ["'backward'"]),
         (["mlp", "--find", "shape=3xq"], ["no shape '3xq'", "'q' is no size"]),

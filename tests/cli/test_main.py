@@ -70,7 +70,7 @@ def test_version(anneal: Run) -> None:
     [
         ([], "say what to do: anneal train|"),
         (["trian", "mlp"], "no command 'trian': did you mean 'train'?"),
-        (["--steps", "3", "zzz"], "no command 'zzz': There are "),
+        (["--steps", "3", "zzz"], "no command 'zzz': there are "),
         (["train"], "the following arguments are required: MODEL; see anneal train --help"),
         (["train", "mlp", "--stps", "3"], "unrecognized arguments: --stps 3"),
         (["train", "mlp", "--steps", "0"], "argument --steps: 0 is not a whole number from 1 on"),
@@ -84,7 +84,7 @@ def test_version(anneal: Run) -> None:
         (["train", "mlp", "--batch", "9999"], "a batch of 9999: mlp has 1437 rows to learn from, so it may be 1 to 1437"),
         (["run", "mlp", "--batch", "361"], "mlp has 360 held-out rows, so --batch may be 1 to 360"),
         (["train", "mpl"], "no model 'mpl': did you mean 'mlp'? There are conv, mlp"),
-        (["graph", "qqq", "--json"], "no model 'qqq': There are conv, mlp; a model of your own is path/to/file.py:function"),
+        (["graph", "qqq", "--json"], "no model 'qqq': there are conv, mlp; a model of your own is path/to/file.py:function"),
     ],
 )
 def test_wrong_usage_is_one_line_on_stderr_and_exit_2(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
