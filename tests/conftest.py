@@ -12,6 +12,7 @@ from anneal.ir.uop import ARENA
 
 settings.register_profile("anneal", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("anneal")
+os.environ.pop("PYTHONUNBUFFERED", None)  # commands write as they do for a user: the end of their output when they end
 os.environ["ANNEAL_CHECK"] = "1"  # the reference device reports races between invocations, in subprocesses too
 
 

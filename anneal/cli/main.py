@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
@@ -39,11 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    code = _reported(lambda: _command(list(sys.argv[1:] if argv is None else argv)))
+    return _reported(_flush) or code
+
+
+def _reported(work: Callable[[], int]) -> int:
+    """The exit code of some work; what it raises is told on stderr."""
     try:
-        code = _command(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
+        return work()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has had enough, and Python shall not complain at its end either
+        _discard()  # the reader has had enough
         return DONE
     except AnnealError as error:
         note(f"anneal: error: {_line(str(error))}")
@@ -54,7 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         note("anneal: interrupted")
         return FAILED
-    return code
+
+
+def _flush() -> int:
+    """Write what is still to be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard()
+        raise
+    return DONE
+
+
+def _discard() -> None:
+    """Let what is still to be written go nowhere, or Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def exit_code(error: AnnealError) -> int:
