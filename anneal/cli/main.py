@@ -40,40 +40,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     code = _reported(lambda: _command(list(sys.argv[1:] if argv is None else argv)))
-    return _reported(_flush) or code
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain of it at its end
+        return code or _failed(error)
+    return code
 
 
 def _reported(work: Callable[[], int]) -> int:
     """The exit code of some work; what it raises is told on stderr."""
     try:
         return work()
-    except BrokenPipeError:
-        _discard()  # the reader has had enough
-        return DONE
     except AnnealError as error:
         note(f"anneal: error: {_line(str(error))}")
         return exit_code(error)
     except OSError as error:
-        note(f"anneal: error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
-        return FAILED
+        return _failed(error)
     except KeyboardInterrupt:
         note("anneal: interrupted")
         return FAILED
 
 
-def _flush() -> int:
-    """Write what is still to be written."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _discard()
-        raise
-    return DONE
-
-
-def _discard() -> None:
-    """Let what is still to be written go nowhere, or Python would complain of it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _failed(error: OSError) -> int:
+    """The exit code where the system refuses something; a reader that has had enough is no failure."""
+    if isinstance(error, BrokenPipeError):
+        return DONE
+    note(f"anneal: error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+    return FAILED
 
 
 def exit_code(error: AnnealError) -> int:
