@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-train: $(VENV)/.adapter ## train MODEL (mlp, conv or path/to/file.py:function) on real handwritten digits
+train: $(VENV)/.adapter ## train MODEL (mlp, conv or file.py:function) on handwritten digits
 	$(BIN)/anneal train $(MODEL)
 
 test: format lint types rules docs unit ## every check
@@ -37,6 +37,7 @@ unit: $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrin
 
 docs: $(VENV)/.docs ## build the documentation into site/, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "read it: site/index.html"
 
 screenshot: $(VENV)/.adapter ## draw the dashboard for the README, from a real training
 	$(BIN)/python tools/screenshot.py

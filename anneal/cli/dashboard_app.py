@@ -71,10 +71,16 @@ class Plot(Static):
     def __init__(self, name: str) -> None:
         super().__init__(id=name.rsplit(maxsplit=1)[-1])
         self._title = name
+        self._points: Curve = []
 
     def show(self, points: Curve) -> None:
         """Draw the points."""
+        self._points = points
         self.update(write.curve(self._title, points, self.content_size.width, self.content_size.height))
+
+    def on_resize(self) -> None:
+        """Draw the same points in the new size, which is known here only."""
+        self.show(self._points)
 
 
 class Dashboard(App[None]):

@@ -15,6 +15,7 @@ from typing import Final
 from anneal.cli.highlight import wgsl as coloured
 from anneal.cli.output import Style
 from anneal.export.schema.explain import Explanation, Group, Input, Kernel, Operation, Pass, Rule, Shown, Stage, Step, Trace
+from anneal.runtime.explain_text import SCOPES
 from anneal.view.expression import CUT
 
 FEW: Final = 6
@@ -188,7 +189,7 @@ def steps(found: Iterable[Step], style: Style) -> list[str]:
 
 def _kernel(kernel: Kernel, style: Style) -> list[str]:
     made = ["", f"  {style.bold(kernel['name'])}  {style.phases(kernel['phases'])}", *(f"    {line}" for line in kernel["body"])]
-    return made + [style.dim(f"    {b['scope']:<6} {b['value']}: {b['reason']}") for b in kernel["boundaries"]]
+    return made + [style.dim(f"    {SCOPES[b['scope']]:<12} {b['value']}: {b['reason']}") for b in kernel["boundaries"]]
 
 
 def _sources(kernels: Sequence[Kernel], style: Style) -> list[str]:

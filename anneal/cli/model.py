@@ -102,7 +102,8 @@ def _module(file: str) -> ModuleType:
 def _find(module: ModuleType, path: str, function: str) -> Any:
     if function and not function.startswith("_") and hasattr(module, function):
         return getattr(module, function)
-    there = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__ and not n.startswith("_")]
+    own = [(n, v) for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__ and not n.startswith("_")]
+    there = [n for n, v in own if not isinstance(v, type)]
     what = f"no function {function!r} in {path}" if function else f"say which function of {path}, as {path}:{there[0] if there else 'function'}"
     raise UsageError(f"{what}: {nearest(function, there)}")
 
@@ -113,7 +114,8 @@ def _checked(reference: str, file: str, value: Any) -> Model:
     tensors = [value] if isinstance(value, Tensor) else value
     if isinstance(tensors, list | tuple) and tensors and all(isinstance(t, Tensor) for t in tensors):
         return Model(reference, file, list(tensors))
-    raise UsageError(f"{reference} returned {type(value).__name__}: return an anneal.examples.Example, a Tensor or a list of tensors")
+    network = "; Example('name', 'what it is', model=..., data=...) makes one of a network" if callable(value) else ""
+    raise UsageError(f"{reference} returned {type(value).__name__}: return an anneal.examples.Example, a Tensor or a list of tensors{network}")
 
 
 @contextmanager

@@ -79,8 +79,11 @@ def _example(model: Model, example: Example, arguments: Namespace) -> tuple[dict
         lines = ["label  predicted", *(f"{label:>5}  {guess:>9}{'' if label == guess else '  wrong'}" for label, guess in pairs)]
     else:
         lines = [show(values[0]["values"])]
-    fresh = "" if arguments.load else ", with parameters that are not trained"
-    return document, [*lines, f"accuracy {document['accuracy']:.4f} on {rows} held-out rows{fresh}"]
+    scored = f"accuracy {document['accuracy']:.4f} on {rows} held-out rows"
+    if arguments.load:
+        return document, [*lines, scored]
+    hint = f"anneal train {arguments.model} --save FILE trains them; --load FILE takes them"
+    return document, [*lines, f"{scored}, with parameters that are not trained", hint]
 
 
 def _document(model: Model, device: Device, outputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -82,6 +82,11 @@ async def screen_of(app: Dashboard, pilot: Pilot[None]) -> str:
     """The screen as text, drawn anew."""
     app.draw()
     await pilot.pause()
+    return as_it_is(app)
+
+
+def as_it_is(app: Dashboard) -> str:
+    """The screen as text."""
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in app.screen._compositor.render_strips())
 
 
@@ -127,6 +132,18 @@ def test_every_size_is_drawn_without_spilling(done: int) -> None:
                 assert any("q stop" in line for line in lines)
 
     drive(monitor_of(done), body)
+
+
+def test_a_new_size_is_filled_though_the_training_rests() -> None:
+    async def body(app: Dashboard, pilot: Pilot[None], work: Work) -> None:
+        await screen_of(app, pilot)
+        for width, height in ((120, 40), (40, 12), (80, 24)):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+            resized = as_it_is(app)
+            assert resized == await screen_of(app, pilot), (width, height)
+
+    drive(monitor_of(40), body)
 
 
 def test_keys_ask_and_the_training_answers() -> None:

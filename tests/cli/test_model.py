@@ -105,9 +105,11 @@ def test_a_file_next_to_the_users_can_be_imported(file: Write, tmp_path: Path, c
     ("text", "function", "message"),
     [
         ("def alpha(): ...\ndef beta(): ...\n", "alpa", "no function 'alpa' in {path}: did you mean 'alpha'? There are alpha, beta"),
-        ("import os\n", "f", "no function 'f' in {path}: There is none"),
+        ("import os\n", "f", "no function 'f' in {path}: there is none"),
         ("def f():\n    return 3\n", "f", "{path}:f returned int: return an anneal.examples.Example, a Tensor or a list of tensors"),
         ("def f():\n    return []\n", "f", "{path}:f returned list"),
+        ("from anneal import nn\ndef f():\n    return nn.Linear(2, 3)\n", "f", "a list of tensors; Example('name', 'what it is', model=..., data=...) makes"),
+        ("class Net: ...\ndef net(): ...\n", "", "say which function of {path}, as {path}:net: there is only net"),
         ("x = 1\nraise RuntimeError('no luck')\n", "f", "mine.py:2: in <module>: raise RuntimeError('no luck'): RuntimeError: no luck"),
         ("def f():\n    y = 0\n    return 1 / y\n", "f", "mine.py:3: in f: return 1 / y: ZeroDivisionError: division by zero"),
         ("def f(:\n", "f", "mine.py:1: SyntaxError: invalid syntax"),
@@ -125,7 +127,7 @@ def test_mistakes_in_a_file_are_told_with_its_line(text: str, function: str, mes
 
 def test_a_file_without_a_function_names_what_is_there(file: Write, capsys: pytest.CaptureFixture[str]) -> None:
     path = file("def alpha(): ...\n")
-    assert said(capsys, "run", path) == f"say which function of {path}, as {path}:alpha: There are alpha\n"
+    assert said(capsys, "run", path) == f"say which function of {path}, as {path}:alpha: there is only alpha\n"
     assert "no file 'absent.py'" in said(capsys, "run", "absent.py:f")
     assert "no file 'some/where'" in said(capsys, "run", "some/where:f")
 

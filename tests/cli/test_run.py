@@ -33,7 +33,8 @@ def test_run_without_a_checkpoint_says_that_nothing_is_trained(anneal: Run) -> N
     done = anneal("run", "conv", "--device", "reference", "--batch", "3")
     assert done.code == 0
     assert "with parameters that are not trained" in done.out
-    assert len(done.out.splitlines()) == 5
+    assert done.out.splitlines()[-1] == "anneal train conv --save FILE trains them; --load FILE takes them"
+    assert len(done.out.splitlines()) == 6
 
 
 def test_a_device_that_runs_out_of_memory_or_is_lost_is_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
