@@ -11,19 +11,16 @@ from __future__ import annotations
 import shutil
 import sys
 from argparse import Namespace
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
-from anneal.cli import bench_measure, bench_text, charts
+from anneal.cli import bench_measure, bench_picture, bench_text, pictures
 from anneal.cli import options as shared
 from anneal.cli.bench_cases import Case, names, select
 from anneal.cli.bench_peer import Peer
 from anneal.cli.output import Style, emit, note
-from anneal.errors import AnnealError, UsageError
+from anneal.errors import AnnealError
 from anneal.export import measured
 from anneal.export.schema.bench import VERSION, Bench
-from anneal.formats import atomic
 from anneal.runtime import measure
 from anneal.runtime.device import Device, get_device
 
@@ -45,7 +42,7 @@ def run(arguments: Namespace) -> int:
     """Measure and print; returns the exit code. A picture that cannot be written costs nobody the numbers."""
     cases, output = select(arguments.names), arguments.output
     if output is not None:
-        _check(output)
+        pictures.check(output)
     device = get_device(arguments.device)
     document = measure_all(cases, device, quick=arguments.quick)
     failure = None if output is None else _draw(document, output)
@@ -86,27 +83,11 @@ def measure_all(cases: list[Case], device: Device, *, quick: bool) -> Bench:
     )
 
 
-def _kind(output: str) -> str:
-    return Path(output).suffix.removeprefix(".").lower()
-
-
-def _check(output: str) -> None:
-    """Raise for a picture that could not be written, before anything is measured."""
-    if _kind(output) not in charts.PICTURES:
-        raise UsageError(f"cannot write {output}: name a file that ends in .{' or .'.join(charts.PICTURES)}")
-    if not Path(output).absolute().parent.is_dir():
-        raise UsageError(f"cannot write {output}: there is no folder {Path(output).absolute().parent}")
-    if find_spec("matplotlib") is None:
-        raise AnnealError("pictures need matplotlib: pip install 'anneal-compiler[plot]'; without --output the bars are drawn here")
-
-
 def _draw(document: Bench, output: str) -> AnnealError | None:
     """Write the picture, and its name into the document; returns what prevented it."""
-    from anneal.cli import bench_picture
-
     try:
-        atomic.write(output, bench_picture.draw(document, _kind(output)))
-    except OSError as error:
-        return AnnealError(f"cannot write {output}: {error.strerror or error}")
+        pictures.write(output, lambda figure: bench_picture.draw(figure, document), bench_picture.height(document))
+    except AnnealError as error:
+        return error
     document["output"] = output
     return None

@@ -1,41 +1,44 @@
 """The measurements of `anneal bench` as a picture: how near the peak each computation comes, and what the stages of the compiler take.
 
->>> PALETTE[0]
-'#00ADD8'
+>>> _HATCHES[1]
+'//'
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anneal.cli.output import duration
+from anneal.cli.pictures import PALETTE
 from anneal.export.schema.bench import Bench, Compilation, Timing
-from anneal.view.phases import COLOURS
 
-PALETTE: Final = (*(COLOURS[name] for name in ("forward", "backward", "fused")), "#8A7FE0", "#5CB85C")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _HATCHES: Final = ("", "//", "..", "xx", "\\\\")
 """What tells the stages apart beside their colours."""
 
 
-def draw(document: Bench, kind: str) -> bytes:
-    """The picture as PNG or SVG."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+def height(document: Bench) -> float:
+    """Inches that it takes."""
+    rows = _rows(document)
+    return 1 + 0.4 * sum(rows) + 0.8 * len(rows)
 
-    rows = [len(part) for part in (document["timings"], document["compilations"]) if part]
-    with mpl.rc_context({**mpl.rcParamsDefault, "svg.hashsalt": "anneal"}):
-        figure = Figure(figsize=(8, 1 + 0.4 * sum(rows) + 0.8 * len(rows)), dpi=120, layout="constrained")
-        figure.suptitle(f"{document['device']}: {document['backend']}", fontsize="medium")
-        axes = iter(figure.subplots(len(rows), squeeze=False, height_ratios=[n + 1 for n in rows])[:, 0])
-        if document["timings"]:
-            _timings(next(axes), document["timings"])
-        if document["compilations"]:
-            _compilations(next(axes), document["compilations"])
-        target = io.BytesIO()
-        figure.savefig(target, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
-    return target.getvalue()
+
+def _rows(document: Bench) -> list[int]:
+    return [len(part) for part in (document["timings"], document["compilations"]) if part]
+
+
+def draw(figure: Figure, document: Bench) -> None:
+    """Bars of what was measured, of each kind that there is."""
+    rows = _rows(document)
+    figure.suptitle(f"{document['device']}: {document['backend']}", fontsize="medium")
+    axes = iter(figure.subplots(len(rows), squeeze=False, height_ratios=[n + 1 for n in rows])[:, 0])
+    if document["timings"]:
+        _timings(next(axes), document["timings"])
+    if document["compilations"]:
+        _compilations(next(axes), document["compilations"])
 
 
 def _timings(axes: Any, timings: Sequence[Timing]) -> None:

@@ -11,23 +11,23 @@ What tells curves apart is a letter or a style of line; colour comes besides. pl
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 from statistics import fmean
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from anneal.cli.pictures import PALETTE
 from anneal.errors import AnnealError
-from anneal.view.phases import COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Curve = Sequence[tuple[float, float]]
 """Points: step and value."""
 
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 """What the curves of a chart are drawn with, when there are several."""
-PICTURES: Final = ("png", "svg")
-_PALETTE: Final = (COLOURS["forward"], COLOURS["backward"], COLOURS["fused"], "#8A7FE0", "#5CB85C", COLOURS["update"])
 _STYLES: Final = ("solid", "dashed", "dashdot", "dotted")
 _ASCII: Final = str.maketrans({**dict.fromkeys("┌┐└┘├┤┬┴┼", "+"), "─": "-", "│": "|"})
 _WIDE: Final = 72
@@ -112,29 +112,18 @@ def ticks(low: float, high: float, most: int) -> list[int]:
 
 
 def _rgb(number: int) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(_PALETTE[number % len(_PALETTE)][1:]))
+    return tuple(bytes.fromhex(PALETTE[number % len(PALETTE)][1:]))
 
 
-def picture(charts: Sequence[Chart], names: Sequence[str], kind: str) -> bytes:
-    """The charts one above the other as PNG or SVG, the same bytes for the same curves; raises AnnealError where matplotlib is missing."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise AnnealError(f"pictures need matplotlib ({error}): pip install 'anneal-compiler[plot]'; without --output the curves are drawn here") from error
-    written: dict[str, Any] = {"format": kind, "metadata": {"Date": None} if kind == "svg" else {"Software": None}}
-    with mpl.rc_context({**mpl.rcParamsDefault, "svg.hashsalt": "anneal"}):
-        figure = Figure(figsize=(8, 2.4 * len(charts)), dpi=120, layout="constrained")
-        for chart, axes in zip(charts, figure.subplots(len(charts), sharex=True, squeeze=False)[:, 0], strict=True):
-            for number, curve in enumerate(chart.curves):
-                style: dict[str, Any] = {"color": _PALETTE[number % len(_PALETTE)], "linestyle": _STYLES[number % len(_STYLES)]}
-                points = _finite(curve)
-                axes.plot([step for step, _ in points], [value for _, value in points], label=names[number], linewidth=1.2, **style)
-            axes.set_title(chart.title, loc="left", fontsize="medium")
-            axes.grid(visible=True, alpha=0.3)
-        axes.set_xlabel("step")
-        if len(names) > 1:
-            figure.axes[0].legend(fontsize="small")
-        target = io.BytesIO()
-        figure.savefig(target, **written)
-    return target.getvalue()
+def draw(figure: Figure, charts: Sequence[Chart], names: Sequence[str]) -> None:
+    """The charts one above the other; `names` are those of the curves."""
+    for chart, axes in zip(charts, figure.subplots(len(charts), sharex=True, squeeze=False)[:, 0], strict=True):
+        for number, curve in enumerate(chart.curves):
+            style: dict[str, Any] = {"color": PALETTE[number % len(PALETTE)], "linestyle": _STYLES[number % len(_STYLES)]}
+            points = _finite(curve)
+            axes.plot([step for step, _ in points], [value for _, value in points], label=names[number], linewidth=1.2, **style)
+        axes.set_title(chart.title, loc="left", fontsize="medium")
+        axes.grid(visible=True, alpha=0.3)
+    axes.set_xlabel("step")
+    if len(names) > 1:
+        figure.axes[0].legend(fontsize="small")

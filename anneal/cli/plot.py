@@ -14,19 +14,16 @@ import statistics
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from anneal.cli import charts
+from anneal.cli import charts, pictures
 from anneal.cli import options as shared
 from anneal.cli.charts import Chart
 from anneal.cli.output import Style, duration, emit, note
-from anneal.errors import AnnealError, UsageError
 from anneal.examples import log
 from anneal.examples.log import Curve
 from anneal.examples.monitor import Record, Time
 from anneal.export.schema.plot import VERSION, Plot, Run, Summary
-from anneal.formats import atomic
 
 EXAMPLE: Final = "anneal plot run.jsonl --output run.svg"
 
@@ -39,38 +36,25 @@ def options(parser: shared.Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Draw; returns the exit code."""
-    kind = None if arguments.output is None else _kind(arguments.output)
+    if arguments.output is not None:
+        pictures.check(arguments.output)
     curves = [log.read(path) for path in arguments.logs]
     for path, curve in zip(arguments.logs, curves, strict=True):
         if curve.cut:
             note(f"anneal: {path}: the last line is cut off and left out; the log ends at step {_last(curve)}")
-    if kind is not None:
-        _write(arguments.output, charts.picture(_charts(curves), arguments.logs, kind))
+    if arguments.output is not None:
+        drawn = _charts(curves)
+        pictures.write(arguments.output, lambda figure: charts.draw(figure, drawn, arguments.logs), 2.4 * len(drawn))
     if arguments.json:
         emit(_document(arguments.logs, curves, arguments.output))
         return 0
     style = Style(sys.stdout, plain=arguments.plain)
-    if kind is None:
+    if arguments.output is None:
         print("\n".join(_drawn(curves, style)))
     print("\n".join(_told(arguments.logs, curves, style)))
-    if kind is not None:
+    if arguments.output is not None:
         print(f"{style.dim('picture')} {arguments.output}")
     return 0
-
-
-def _kind(output: str) -> str:
-    """The kind of picture that a file's name asks for."""
-    kind = Path(output).suffix.removeprefix(".").lower()
-    if kind not in charts.PICTURES:
-        raise UsageError(f"cannot write {output}: name a file that ends in .{' or .'.join(charts.PICTURES)}")
-    return kind
-
-
-def _write(output: str, data: bytes) -> None:
-    try:
-        atomic.write(output, data)
-    except OSError as error:
-        raise AnnealError(f"cannot write {output}: {error.strerror or error}") from error
 
 
 def _charts(curves: Sequence[Curve]) -> list[Chart]:

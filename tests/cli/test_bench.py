@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import anneal as package
-from anneal.cli import bench, bench_measure, bench_text, charts
+from anneal.cli import bench, bench_measure, bench_text, pictures
 from anneal.cli.bench_cases import CASES, Case, names, select
 from anneal.cli.bench_peer import Peer
 from anneal.cli.main import main
@@ -205,7 +205,7 @@ def test_a_full_disk_is_told_and_costs_nobody_the_numbers(
 
 def test_pictures_are_whole(measured: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(bench, "measure_all", lambda *_, **__: measured)
-    for kind in charts.PICTURES:
+    for kind in pictures.KINDS:
         path = tmp_path / f"picture.{kind}"
         assert main(["bench", "--output", str(path), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["output"] == str(path)
