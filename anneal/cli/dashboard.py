@@ -33,7 +33,10 @@ def fits(environment: Mapping[str, str] = os.environ) -> bool:
     if environment.get("TERM") in ("", "dumb") or not all(s is not None and not s.closed and s.isatty() for s in streams):
         return False
     assert sys.__stdin__ is not None
-    return not hasattr(os, "tcgetpgrp") or os.tcgetpgrp(sys.__stdin__.fileno()) == os.getpgrp()
+    try:
+        return not hasattr(os, "tcgetpgrp") or os.tcgetpgrp(sys.__stdin__.fileno()) == os.getpgrp()
+    except OSError:  # it is not the terminal that controls this process
+        return False
 
 
 def run(trainer: Trainer, monitor: Monitor) -> None:

@@ -256,3 +256,15 @@ def test_the_screenshot_is_of_a_training(tmp_path: Path) -> None:
     kept = (ROOT / "docs" / "images" / "dashboard.svg").read_text(encoding="utf-8")
     assert "step&#160;200/300" in kept
     assert "docs/images/dashboard.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_terminal_of_another_session_has_lines() -> None:
+    ours, theirs = os.openpty()
+    try:
+        asked = [sys.executable, "-c", "import sys; from anneal.cli import dashboard; sys.exit(dashboard.fits() + 10)"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        done = subprocess.run(asked, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment, check=False, timeout=PATIENCE)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 10
