@@ -2,8 +2,7 @@
 
 The table is plain HTML with inline SVG, renewed in place: it needs no widgets and stays in a saved notebook as it was at the end.
 
->>> from anneal.examples.mlp import EXAMPLE
->>> run = train(EXAMPLE, steps=2, batch=8, device="reference")
+>>> run = train("mlp", steps=2, batch=8, device="reference")
 >>> run, len(run.losses)
 (<Run of mlp on reference: step 2 of 2, loss 2.3..., accuracy 0...>, 2)
 """
@@ -24,6 +23,7 @@ from anneal.examples.example import Example, optimizer_name
 from anneal.examples.log import Log
 from anneal.examples.monitor import Monitor, Record
 from anneal.examples.program import Program
+from anneal.examples.registry import EXAMPLES
 from anneal.examples.trainer import Trainer, facts, follow, interruptible
 from anneal.runtime.device import get_device
 from anneal.runtime.plan import Plan
@@ -76,7 +76,7 @@ class Run:
 
 
 def train(
-    example: Example,
+    model: str | Example,
     steps: int | None = None,
     *,
     batch: int | None = None,
@@ -86,7 +86,15 @@ def train(
     device: str | None = None,
     log: str | None = None,
 ) -> Run:
-    """Train an example, following it where somebody looks on; see `anneal.examples.train`."""
+    """Train a model, one of `EXAMPLES` by name or an `Example` of your own, as `anneal train` does; what is None is as the example has it.
+
+    A notebook shows the training as a table while it goes on; a terminal gets a line for each ten steps on stderr. Ctrl-C, or a notebook's
+    stop button, ends it after the step it is at. With `log` every step is written to that file, for `anneal plot`. Raises AnnealError when
+    the loss stops being a number, UsageError for what cannot be trained, NoDeviceError where the device is missing.
+    """
+    if isinstance(model, str) and model not in EXAMPLES:
+        raise UsageError(f"no model {model!r}: there are {', '.join(sorted(EXAMPLES))}, or pass an Example of your own")
+    example = EXAMPLES[model] if isinstance(model, str) else model
     wanted = example.steps if steps is None else steps
     if wanted < 1 or not 0 <= seed < _SEEDS:
         raise UsageError(f"cannot train for {wanted} steps with seed {seed}: steps count from 1, and a seed is from 0 to 2**63 - 1")

@@ -25,6 +25,7 @@ from typing import Any, Final, cast
 
 from anneal.errors import ParseError, UsageError
 from anneal.examples.monitor import Facts, Record
+from anneal.export.plain import plain
 from anneal.export.schema.check import check
 from anneal.export.schema.log import VERSION, Header
 from anneal.formats import atomic
@@ -57,14 +58,7 @@ def header(facts: Facts, steps: int) -> Header:
 
 def text(documents: Iterable[Mapping[str, Any]]) -> bytes:
     """Documents as lines."""
-    return "".join(json.dumps({k: _finite(v) for k, v in d.items()}, separators=(",", ":")) + "\n" for d in documents).encode()
-
-
-def _finite(value: Any) -> Any:
-    """Numbers that JSON does not have as text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    return "".join(json.dumps(plain(dict(d)), separators=(",", ":")) + "\n" for d in documents).encode()
 
 
 # Reading.

@@ -50,7 +50,8 @@ class Node:
     def of(cls, nodes: Nodes, number: int) -> Node:
         """The node of a number; raises UsageError where there is none."""
         if not 0 <= number < len(nodes.order):
-            raise UsageError(f"no node {number} after the stage {nodes.stage}: there are 0 to {len(nodes.order) - 1}")
+            there = f"there are 0 to {len(nodes.order) - 1}" if nodes.order else "there is none, for nothing is left to compute"
+            raise UsageError(f"no node {number} after the stage {nodes.stage}: {there}")
         return cls(nodes, number, nodes.order[number])
 
     @property

@@ -3,6 +3,7 @@
 Instances are drawn in a fixed order, so a rule always shows the same one. Best is one where no other rule of its table would be faster, then one without
 odd numbers and repeated inputs, then a short one.
 
+>>> from anneal.view.instances import statements
 >>> found = firing(next(s for s in statements() if s.name == "double"))
 >>> expression(found.before, found.names), expression(found.after, found.names)
 ('x + x', 'x*2')
@@ -24,10 +25,8 @@ from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.engine import rewrite
 from anneal.rewrite.upat import Statement
 from anneal.view.expression import expression
-from anneal.view.instances import Draft, alone, fill, statements
+from anneal.view.instances import Draft, alone, fill
 from anneal.view.instances_tensor import Maker
-
-__all__ = ["Firing", "firing", "statements"]
 
 _TRIES: Final = 2000
 _ENOUGH: Final = 40

@@ -1,5 +1,6 @@
 """Instances of rules about whole tensors: small random tensors in the form of a rule's left side.
 
+>>> from anneal.view.instances import statements
 >>> rule = next(s for s in statements() if s.name == "reshape_reshape")
 >>> node = Maker(random.Random(1)).draw(rule)
 >>> node.op.name, node.src[0].op.name
@@ -19,9 +20,6 @@ from anneal.ir.shape import shape
 from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.terms import Branch, Handler, Term
 from anneal.rewrite.upat import Statement
-from anneal.view.instances import statements
-
-__all__ = ["Maker", "sizes", "statements"]
 
 _MOVEMENTS: Final = (Ops.RESHAPE, Ops.PERMUTE, Ops.EXPAND, Ops.PAD, Ops.SHRINK, Ops.FLIP, Ops.SHEAR, Ops.UNSHEAR)
 _ELEMENTWISE: Final = {
