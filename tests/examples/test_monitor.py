@@ -134,6 +134,20 @@ def test_pause_holds_the_training_until_it_is_resumed() -> None:
     assert [r.loss for r in monitor.records] == [loss for window in alone.train(40) for loss in window.losses]
 
 
+def test_a_training_that_is_stopped_while_it_is_paused_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Crossed(threading.Event):
+        """The training is stopped by somebody else at the very moment that it is paused."""
+
+        def clear(self) -> None:
+            monitor.stop()
+            super().clear()
+
+    monkeypatch.setattr(threading, "Event", Crossed)
+    monitor = Monitor(FACTS, 10)
+    monitor.pause()
+    assert (monitor.stopping, monitor.pausing) == (True, False)
+
+
 def test_stop_ends_a_pause() -> None:
     ready, monitor = made(1000)
     monitor.observers.append(Display(monitor, 10, monitor.pause))
