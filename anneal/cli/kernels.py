@@ -22,8 +22,9 @@ from anneal.cli.output import Style, digits, duration, emit, nearest
 from anneal.codegen.target import Target
 from anneal.errors import UsageError
 from anneal.examples.example import Example
-from anneal.examples.program import Part, trace
+from anneal.examples.program import trace
 from anneal.export import difference, kernels, timing
+from anneal.export.schema.graph import Part
 from anneal.export.schema.kernels import Kernel, Kernels, Run
 from anneal.export.schema.spread import Spread
 from anneal.runtime import explain_text

@@ -21,7 +21,7 @@ from anneal.cli import options as shared
 from anneal.cli.highlight import wgsl
 from anneal.cli.output import Style
 from anneal.errors import UsageError
-from anneal.examples.program import Part
+from anneal.export.schema.graph import Part
 from anneal.export.schema.kernels import Change, Difference, Pair
 from anneal.runtime.explain_text import number, wrap
 

@@ -26,7 +26,8 @@ from anneal.cli.output import nearest
 from anneal.errors import UsageError
 from anneal.examples import EXAMPLES
 from anneal.examples.example import Example
-from anneal.examples.program import Part, Program
+from anneal.examples.program import Program
+from anneal.export.schema.graph import Part
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.tensor.tensor import Tensor

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from anneal.errors import meant
+from anneal.export.plain import plain
 from anneal.view.phases import COLOURS, kind_of, symbol
 
 _CODE: Final = r"\x1b\[[\d;]*m"
@@ -60,17 +61,7 @@ class Style:
 
 def emit(document: Any) -> None:
     """Print a document as JSON; numbers that JSON does not have become "NaN", "Infinity" and "-Infinity"."""
-    print(json.dumps(_plain(document), indent=2))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    print(json.dumps(plain(document), indent=2))
 
 
 def note(text: str) -> None:

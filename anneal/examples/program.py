@@ -12,12 +12,12 @@ graph is what `train` runs, so what `graph` and `kernels` show is what runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from anneal import nn
 from anneal.codegen.target import Target
 from anneal.errors import UsageError
 from anneal.examples.example import Data, Example, make_optimizer
+from anneal.export.schema.graph import Part
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
 from anneal.ir.shape import show
@@ -28,8 +28,6 @@ from anneal.tensor.realize import Program as Traced
 from anneal.tensor.storage import Buffer
 from anneal.tensor.tensor import Tensor
 from anneal.view.graph import Graph
-
-Part = Literal["forward", "backward", "step"]
 
 
 class Program:

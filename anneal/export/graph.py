@@ -12,20 +12,18 @@ Nodes are numbered in the order of a walk from the outputs, operands first, so t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from anneal.analysis.bounds import bounds
-from anneal.export.schema.graph import VERSION, Graph, Made, Node, Number, Rewrite, Size
+from anneal.export.plain import plain
+from anneal.export.schema.graph import VERSION, Graph, Made, Node, Number, Part, Rewrite, Size
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Dim, shape, show
 from anneal.ir.uop import UOp
 from anneal.view import graph as shown
 from anneal.view.history import Step
-
-Part = Literal["forward", "backward", "step"]
 
 
 def describe(graph: shown.Graph, model: str, part: Part, selected: Sequence[int] | None = None) -> Graph:
@@ -70,7 +68,7 @@ def _node(graph: shown.Graph, node: UOp, ids: dict[UOp, int]) -> Node:
         "dtype": node.dtype.name,
         "shape": [_dim(d) for d in shape(node)],
         "src": [ids[s] for s in node.src],
-        "arg": _plain(node.arg),
+        "arg": _arg(node.arg),
         "phase": node.phase,
         "rule": node.rule,
         "origin": {"file": node.origin[0], "line": node.origin[1]} if node.origin else None,
@@ -100,12 +98,12 @@ def _dim(dim: Dim) -> Size:
     return dim if isinstance(dim, int) else show((dim,)).strip("(,)")
 
 
-def _plain(arg: Any) -> Any:
-    """A node's arg in JSON types; a number that JSON does not have as text."""
+def _arg(arg: Any) -> Any:
+    """A node's arg in JSON types."""
     if isinstance(arg, tuple):
-        return [_plain(a) for a in arg]
+        return [_arg(a) for a in arg]
     if isinstance(arg, Op):
         return arg.name
     if isinstance(arg, UOp):
         return _dim(arg)
-    return str(arg) if isinstance(arg, float) and not math.isfinite(arg) else arg
+    return plain(arg)

@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 from anneal.export.schema import kernels as schema
-from anneal.export.schema.kernels import VERSION, Part
+from anneal.export.schema.graph import Part
+from anneal.export.schema.kernels import VERSION
+from anneal.ir.uop import Phase
 from anneal.runtime import explain
 from anneal.runtime.explain import Explained, Explanation
 
@@ -49,7 +51,7 @@ def _kernel(told: Explained) -> schema.Kernel:
     }
 
 
-def _phases(names: tuple[str, ...]) -> list[schema.Phase]:
+def _phases(names: tuple[str, ...]) -> list[Phase]:
     return list(names)  # type: ignore[arg-type]  # a plan's phases are these three
 
 

@@ -6,9 +6,10 @@ and what the caller holds stays as it is.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from anneal.errors import DeviceError
+from anneal.export.measured import spread
 from anneal.export.schema.kernels import KernelRun, Kernels, Run
 from anneal.runtime.device import Device, Storage
 from anneal.runtime.measure import Peaks, Spread, peaks, sample
@@ -72,7 +73,7 @@ def add_times(document: Kernels, timing: Timing, device: Device, inputs: str) ->
         device=device.name,
         backend=device.description,
         inputs=inputs,
-        seconds=asdict(timing.whole),  # type: ignore[typeddict-item]  # the schema has the fields of Spread
+        seconds=spread(timing.whole),
         copy_bytes_per_second=timing.peaks.copy_bytes_per_second,
         multiply_add_flops_per_second=timing.peaks.flops_per_second,
     )
@@ -81,7 +82,7 @@ def add_times(document: Kernels, timing: Timing, device: Device, inputs: str) ->
 def _kernel_run(flops: int | str, moved: int | str, seconds: Spread, total: float, limits: Peaks) -> KernelRun:
     rates = [size(work, _NO_SYMBOLS) / seconds.median if seconds.median else 0.0 for work in (flops, moved)]
     return {
-        "seconds": asdict(seconds),  # type: ignore[typeddict-item]  # the schema has the fields of Spread
+        "seconds": spread(seconds),
         "share": seconds.median / total,
         "flops_per_second": rates[0],
         "bytes_per_second": rates[1],

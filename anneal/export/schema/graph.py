@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, TypedDict
 
+from anneal.ir.uop import Phase
+
 VERSION: Final = 2
 Size = int | str
 Number = int | float | str | bool
+Part = Literal["forward", "backward", "step"]
+"""What of a model's program: its outputs, its loss with the gradients, or the whole training step."""
 
 
 class Origin(TypedDict):
@@ -47,7 +51,7 @@ class Node(TypedDict):
     """Its operands."""
     arg: Any
     """What else the op needs: numbers, text, lists of them, names of ops; None for most."""
-    phase: Literal["forward", "backward", "update"]
+    phase: Phase
     rule: str | None
     """The gradient rule that made it, or what it was made from."""
     origin: Origin | None
@@ -85,7 +89,7 @@ class Graph(TypedDict):
     schema: Literal["anneal.graph"]
     version: int
     model: str
-    part: Literal["forward", "backward", "step"]
+    part: Part
     stage: str
     ensures: str
     """What holds after the stage."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, TypedDict
 
-from anneal.export.schema.graph import Size
+from anneal.export.schema.graph import Part, Size
 from anneal.export.schema.spread import Spread
+from anneal.ir.uop import Phase
 
 VERSION: Final = 1
 DIFFERENCE_VERSION: Final = 1
-Phase = Literal["forward", "backward", "update"]
-Part = Literal["forward", "backward", "step"]
 
 
 class Value(TypedDict):
