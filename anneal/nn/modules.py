@@ -75,7 +75,8 @@ class Modules:
         self._roots.append((path or "", root))
         if not isinstance(root, Optimizer):
             for name, part in get_modules(root, path or "").items():
-                self._paths.setdefault(id(part), name or type(root).__name__)
+                if _builds(part):
+                    self._paths.setdefault(id(part), name or type(root).__name__)
         return self._paths.setdefault(id(root), path or type(root).__name__)
 
 
@@ -87,6 +88,11 @@ def _begins(owner: Any, function: str) -> bool:
         return False
     home = f"{type(owner).__module__}."
     return not home.startswith(_OURS) or home.startswith(_USERS)
+
+
+def _builds(part: Any) -> bool:
+    """True for what can be called like a module or holds tensors; a dtype or settings that a module keeps are no module."""
+    return any(hasattr(part, name) for name in _CALLS) or bool(get_state_dict(part))
 
 
 def _variable(root: Any, frame: FrameType | None) -> str | None:

@@ -57,7 +57,7 @@ def get_state_dict(model: Any, prefix: str = "") -> dict[str, Tensor]:
 
 
 def get_modules(model: Any, prefix: str = "") -> dict[str, Any]:
-    """Everything else that hangs on an object, list or dict, by name: the layers among it; what is met twice counts where it is met first."""
+    """Everything but tensors that hangs on an object, list or dict, by name, the layers among it; what is met twice counts where it is met first."""
     return {name: value for name, value in _walk(model, prefix) if not isinstance(value, Tensor)}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from anneal import Tensor, nn
+from anneal import Tensor, dtypes, nn
 from anneal.ir.uop import UOp
 from anneal.nn.modules import Modules, watching
 
@@ -57,6 +57,24 @@ def test_nodes_outside_of_modules_have_no_place() -> None:
     assert before.uop not in seen.places
     assert after.uop not in seen.places
     assert seen.places[after.uop.src[0]] == "net"
+
+
+def test_what_a_module_keeps_beside_its_parts_is_no_module() -> None:
+    class Settings:
+        def factor(self) -> float:
+            return 2.0
+
+    class Scaled:
+        def __init__(self) -> None:
+            self.layer, self.dtype, self.settings = nn.Linear(2, 2), dtypes.float16, Settings()
+
+        def __call__(self, x: Tensor) -> Tensor:
+            return self.layer(x).cast(self.dtype) * self.settings.factor()
+
+    net = Scaled()
+    with watching() as seen:
+        net(Tensor.ones(4, 2))
+    assert seen.kinds == {"net": "Scaled", "net.layer": "Linear"}
 
 
 def test_what_optimisers_build_is_the_optimisers() -> None:
