@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file in one step; raises OSError naming it where that fails, with the old file whole. A device is written as it stands."""
+    """Write a file in one step, following links; raises OSError naming it where that fails, with the old file whole. A device is written as it stands."""
     try:
         _write(Path(path).absolute(), data)
     except OSError as error:
@@ -27,6 +27,7 @@ def _write(target: Path, data: bytes) -> None:
         with target.open("wb") as file:
             file.write(data)
         return
+    target = target.resolve()  # what a link leads to is replaced, not the link
     handle, temporary = tempfile.mkstemp(prefix=target.name + ".", suffix=".tmp", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
