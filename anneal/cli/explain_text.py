@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,13 @@ from anneal.view.expression import CUT
 
 FEW: Final = 6
 """Steps of a stage that are shown unless all are asked for."""
-_ROLES: Final = {"matches": "may take its place", "inside": "look for it among the operands", "builds": "build it"}
+_PRIMED: Final = re.compile(r"%\d+'")
+_ROLES: Final = {
+    "matches": ("may take its place", "may take its place"),
+    "inside": ("looks for it among the operands", "look for it among the operands"),
+    "builds": ("builds it", "build it"),
+}
+"""What one rule does with an op, and what several do."""
 
 
 def lines(document: Explanation, style: Style, *, everything: bool = False, wgsl: bool = False) -> list[str]:
@@ -53,7 +60,7 @@ def _operation(op: Operation, style: Style, most: int, *, wgsl: bool) -> list[st
     for role, words in _ROLES.items():
         found = [c["rule"] for c in op["concerns"] if c["role"] == role]
         if found:
-            made += ["", style.bold(f"{_count(len(found), 'rule')} that {words if len(found) > 1 else _singular(words)}"), *_table(found, style)]
+            made += ["", style.bold(f"{_count(len(found), 'rule')} that {words[len(found) > 1]}"), *_table(found, style)]
     if op["gradient"] is not None:
         made += ["", style.bold("gradient"), *_table([op["gradient"]], style)]
     if op["seen"] is not None:
@@ -61,11 +68,6 @@ def _operation(op: Operation, style: Style, most: int, *, wgsl: bool) -> list[st
     if op["trace"] is not None:
         made += ["", *_trace(op["trace"], style, most, wgsl=wgsl)]
     return made
-
-
-def _singular(words: str) -> str:
-    """The verb for one."""
-    return {"look for it among the operands": "looks for it among the operands", "build it": "builds it"}.get(words, words)
 
 
 def _shown(shown: Shown, style: Style, most: int) -> list[str]:
@@ -127,12 +129,15 @@ def _trace(trace: Trace, style: Style, most: int, *, wgsl: bool) -> list[str]:
     alone = len(trace["passes"]) == 1
     for each in trace["passes"]:
         if not alone:
-            made += ["", f"{style.bold(each['stage'])}  {style.dim(each['ensures'])}"]
+            holds = each["ensures"] if each["milliseconds"] is None else f"afterwards {each['ensures']}"
+            made += ["", f"{style.bold(each['stage'])}  {style.dim(holds)}"]
         made += _pass(each, style, most, alone=alone)
         if each["stage"] == "kernels":
             made += [line for kernel in trace["kernels"] for line in _kernel(kernel, style)]
         if each["stage"] == "wgsl":
             made += [line for k in trace["kernels"] for line in ("", *coloured(k["wgsl"], style).splitlines())] if wgsl else _sources(trace["kernels"], style)
+    if any(_PRIMED.search(f"{s['before']} {s['after']}") for each in trace["passes"] for s in each["steps"]):
+        made += ["", style.dim("%1 is a part of the program, numbered anew after each stage; %1' is that part on operands that were rewritten")]
     if alone and trace["passes"][0]["stage"] != "alone":
         steps = trace["passes"][0]["rewrites"]
         made += ["", *trace["result"][:-1], style.bold(trace["result"][-1]) + (f"  after {_count(steps, 'step')}" if steps else "  no rule changes it")]

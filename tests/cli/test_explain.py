@@ -63,6 +63,20 @@ def test_the_rule_that_fires_is_shown_with_its_text_and_both_sides(say: Say) -> 
     assert text.index("(x*4 + 3) // 4\n     → x") > 0
 
 
+def test_a_part_on_rewritten_operands_has_a_prime_that_is_explained(say: Say) -> None:
+    text = say("gelu")
+    assert "%1' is that part on operands that were rewritten" in text.splitlines()[-1]
+    assert re.search(r"%\d'", text[: text.index("kernels  ")])
+    assert "'" not in say("x**2").replace("'x=float32(8, 3)'", "")
+
+
+def test_what_a_stage_ensures_holds_after_its_steps(say: Say) -> None:
+    lines = say("softmax(x)").splitlines()
+    assert "tensor  the program as it is written; shapes and dtypes fit" in lines
+    assert any(line.startswith("simplified  afterwards no rule of the tensor groups matches") for line in lines)
+    assert any(line.split()[:2] == ["materialised", "div"] for line in lines)
+
+
 @pytest.mark.parametrize(
     "source", ["(x*4+3)//4", "x*0 + y - y", "max(x, 0) + min(x, 200)", "(x + y)*3 % 3", "where(x < 100, x, y)", "x + 1", "~(x < 3)", "3 + 4", "x << 2 >> 2"]
 )
