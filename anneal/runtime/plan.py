@@ -80,7 +80,7 @@ class Boundary:
     """Where it is stored: which binding of the kernel; None for what is not stored."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Kernel:
     """One kernel and its dispatch."""
 
@@ -104,8 +104,11 @@ class Kernel:
     op_phases: tuple[str, ...] = ()
     """For each of `ops` its phase; empty where it is not known."""
 
+    def __repr__(self) -> str:
+        return f"<kernel {self.name}: {'+'.join(self.phases)}, {len(self.ops)} operations>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """A compiled program: run it with `anneal.execute`, or `get_device().execute` on storages of your own."""
 
@@ -136,6 +139,9 @@ class Plan:
         from anneal.runtime.explain import Explanation
 
         return Explanation(self, tuple(inputs), tuple(outputs))
+
+    def __repr__(self) -> str:
+        return f"<plan {self.fingerprint[:8]}: {len(self.kernels)} kernel{'s' * (len(self.kernels) != 1)}, {len(self.buffers)} buffers>"
 
     def _repr_html_(self) -> str:
         return self.explain()._repr_html_()

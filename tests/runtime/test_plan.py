@@ -40,6 +40,12 @@ def test_fingerprint_is_of_the_program_not_of_its_statistics() -> None:
     assert len({p.fingerprint for p in [plan, *others]}) == 1 + len(others)
 
 
+def test_a_plan_is_short_in_an_interpreter() -> None:
+    plan = copy().plan
+    assert repr(plan) == f"<plan {plan.fingerprint[:8]}: 1 kernel, 2 buffers>"
+    assert repr(plan.kernels[0]) == f"<kernel {plan.kernels[0].name}: forward, {len(plan.kernels[0].ops)} operations>"
+
+
 def test_roles() -> None:
     plan = copy().plan
     assert [b.role for b in plan.inputs] == ["input"]
