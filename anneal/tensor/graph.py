@@ -82,7 +82,7 @@ def input_names(program: realize.Program, known: Mapping[Buffer, str]) -> list[s
     for node, readers in users(nodes).items():
         if node.op is Ops.PARAM:
             lines.setdefault(node.arg[0], set()).update(r.origin for r in readers)
-    # The variable of a line that reads a buffer as well is of what the line computes.
+    # A line that makes a buffer and computes with it names what it computes, not the buffer.
     origins = [b.uop.origin if b.uop.origin not in lines.get(slot, ()) else None for slot, b in enumerate(program.buffers)]
     own = assigned(o for o in origins if o is not None)
     made: dict[str, None] = {}  # in order

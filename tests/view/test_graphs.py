@@ -179,6 +179,8 @@ def test_wrong_stages_and_numbers_teach() -> None:
         x.graph("nothing")
     with pytest.raises(UsageError, match="there are 0 to 2"):
         x.graph().node(3)
+    with pytest.raises(UsageError, match="there is none, for nothing is left to compute"):
+        Tensor([1.0]).graph("kernels").node(0)
     with pytest.raises(UsageError, match="did you mean 'shape'"):
         x.graph().find(shap="3")
     with pytest.raises(CompileError, match="float16"):
