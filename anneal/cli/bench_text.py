@@ -24,7 +24,7 @@ _BARS: Final = 40
 
 def lines(document: Bench, style: Style, width: int) -> list[str]:
     """The report."""
-    made = [part for line in _head(document, style) for part in wrapped(line, max(width, 20))]
+    made = [part for line in _head(document, style) for part in wrapped(line, width)]
     if document["compilations"]:
         made += ["", *_table(list(_compilations(document["compilations"], style)), width, style)]
     if timings := document["timings"]:
@@ -86,7 +86,7 @@ def _table(rows: Sequence[Sequence[str]], width: int, style: Style) -> list[str]
     broken: list[str] = []
     for row in rows[1:]:
         broken.append(style.bold(row[0]))
-        broken += [part for title, cell in zip(titles[1:], row[1:], strict=True) for part in wrapped(f"  {title} {cell}", max(width, 20)) if cell]
+        broken += [part for title, cell in zip(titles[1:], row[1:], strict=True) for part in wrapped(f"  {title} {cell}", width) if cell]
     return broken
 
 

@@ -7,19 +7,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from anneal.cli.output import Style, digits, duration, wrapped
 from anneal.export.schema.doctor import Device, Doctor
 from anneal.export.schema.spread import Spread
 from anneal.runtime.explain_text import size
 
-_NARROW: Final = 20
-
 
 def lines(document: Doctor, style: Style) -> list[str]:
     """The report."""
-    width = max(document["terminal"]["columns"], _NARROW)
+    width = document["terminal"]["columns"]
     made: list[str] = []
     for title, body in _sections(document, style):
         made += ["", *(style.bold(part) for part in wrapped(title, width) if part), *(part for line in body for part in wrapped(line, width))]

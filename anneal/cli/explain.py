@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from anneal import rules
 from anneal.cli import explain_text as text
 from anneal.cli import options as shared
-from anneal.cli.output import Style, emit
+from anneal.cli.output import Style, columns, emit, wrapped
 from anneal.errors import GradientError, UsageError, meant
 from anneal.export import explain
 from anneal.export.schema.explain import VERSION, Explanation
@@ -64,7 +64,8 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         emit(document)
     else:
-        print("\n".join(text.lines(document, Style(sys.stdout, plain=arguments.plain), everything=arguments.all, wgsl=arguments.wgsl)))
+        lines, width = text.lines(document, Style(sys.stdout, plain=arguments.plain), everything=arguments.all, wgsl=arguments.wgsl), columns()
+        print("\n".join(part for line in lines for part in wrapped(line, width)))
     return 0
 
 

@@ -8,14 +8,13 @@ As with grep, the exit code is 1 where `--find` finds nothing.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from argparse import Namespace
 from typing import Final
 
 from anneal.cli import options as shared
 from anneal.cli.model import Model, load, user_code
-from anneal.cli.output import Style, emit, nearest, note
+from anneal.cli.output import Style, columns, emit, nearest, note
 from anneal.codegen.target import Target
 from anneal.errors import UsageError
 from anneal.examples import program
@@ -97,12 +96,7 @@ def _text(graph: Graph, arguments: Namespace, selected: list[Node] | None) -> li
     if selected is not None:
         if not selected:
             note(f"anneal: no node of {graph.title} after the stage {graph.stage} has {arguments.find}")
-        return tree.rows(graph, [n.uop for n in selected], style, _width())
+        return tree.rows(graph, [n.uop for n in selected], style, columns())
     if arguments.dot:
         return [graph.dot()]
-    return tree.listing(graph, style, _width()) if arguments.list else tree.lines(graph, style, _width())
-
-
-def _width() -> int | None:
-    """The columns of the terminal; None where lines may have any length."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return tree.listing(graph, style, columns()) if arguments.list else tree.lines(graph, style, columns())

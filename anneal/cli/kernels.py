@@ -39,7 +39,7 @@ _WIDTH: Final = 100
 
 def options(parser: shared.Parser) -> None:
     """Add what the verb takes."""
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="an example (mlp, conv) or your file.py:function")
+    shared.add_model(parser, "?")
     shared.add_part(parser)
     parser.add_argument("--only", metavar="KERNEL", help="one kernel, by its name or number")
     parser.add_argument("--wgsl", action="store_true", help="the source too (with --json always)")

@@ -147,7 +147,7 @@ def _help() -> str:
         f"verbs:\n{verbs}\n\n"
         "options:\n  --help     of a verb too: anneal train --help\n  --version  print the version\n"
         "  --json     on every verb: one JSON document on stdout\n  --plain    on every verb: no colours, ASCII symbols\n\n"
-        "Options may stand anywhere. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no usable device.\n\nexample:\n  anneal train mlp"
+        "Options may stand anywhere.\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 no usable device.\n\nexample:\n  anneal train mlp"
     )
 
 

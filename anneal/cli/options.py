@@ -87,9 +87,9 @@ def add_output(parser: Parser) -> None:
     parser.add_argument("--plain", action="store_true", help="no colours, ASCII symbols")
 
 
-def add_model(parser: Parser) -> None:
-    """The model."""
-    parser.add_argument("model", metavar="MODEL", help="mlp, conv, or path/to/file.py:function of your own")
+def add_model(parser: Parser, nargs: str | None = None) -> None:
+    """The model; with `?` it may be left out."""
+    parser.add_argument("model", metavar="MODEL", nargs=nargs, help="mlp, conv, or path/to/file.py:function of your own")
 
 
 def add_device(parser: Parser, what: str) -> None:

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import textwrap
 from collections import defaultdict
@@ -24,6 +25,7 @@ from anneal.errors import meant
 from anneal.export.plain import plain
 from anneal.view.phases import COLOURS, kind_of, symbol
 
+_NARROW: Final = 20
 _CODE: Final = r"\x1b\[[\d;]*m"
 _PART: Final = re.compile(rf"{_CODE}|\S")
 
@@ -87,13 +89,18 @@ def show(value: Any, edge: int = 3, most: int = 8) -> str:
     return repr(float(f"{value:.6g}")) if isinstance(value, float) else str(value)
 
 
-def wrapped(line: str, width: int) -> list[str]:
-    """A line, painted or not, in as many as it takes, those after the first indented two more.
+def columns() -> int | None:
+    """The columns of the terminal; None where output goes elsewhere and lines may have any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
-    >>> wrapped("problem: a long line", 14)
-    ['problem: a', '  long line']
+
+def wrapped(line: str, width: int | None) -> list[str]:
+    """A line, painted or not, in as many as it takes to fit a width of 20 or more, those after the first indented two more.
+
+    >>> wrapped("problem: a line that is long", 20)
+    ['problem: a line that', '  is long']
     """
-    bare = re.sub(_CODE, "", line)
+    bare, width = re.sub(_CODE, "", line), sys.maxsize if width is None else max(width, _NARROW)
     if len(bare) <= width:
         return [line]
     indent = bare[: len(bare) - len(bare.lstrip())] + "  "

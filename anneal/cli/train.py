@@ -11,7 +11,6 @@ Ctrl-C ends the training after the step it is at: the checkpoint is written if o
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from argparse import Namespace
 from typing import Final
@@ -19,7 +18,7 @@ from typing import Final
 from anneal.cli import dashboard
 from anneal.cli import options as shared
 from anneal.cli.model import load, user_code
-from anneal.cli.output import Style, duration, emit, note, wrapped
+from anneal.cli.output import Style, columns, duration, emit, note, wrapped
 from anneal.errors import AnnealError, CheckpointError, UsageError
 from anneal.examples import checkpoint, log
 from anneal.examples.checkpoint import Progress
@@ -181,6 +180,6 @@ def _report(result: Training, style: Style, held: int) -> str:
         "saved": result["saved"],
         "log": result["log"],
     }
-    width = max(shutil.get_terminal_size().columns, 30) if sys.stdout.isatty() else sys.maxsize
-    made = {name: [text] if name in _COPIED else wrapped(text, width - 10) for name, text in lines.items() if text is not None}
+    width = (columns() or sys.maxsize) - 10
+    made = {name: [text] if name in _COPIED else wrapped(text, width) for name, text in lines.items() if text is not None}
     return "\n".join(f"{style.dim(f'{name:<9}')} " + f"\n{' ' * 10}".join(part.lstrip() for part in parts) for name, parts in made.items())

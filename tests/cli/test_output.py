@@ -46,7 +46,7 @@ def test_a_painted_line_is_broken_where_the_bare_one_is(monkeypatch: pytest.Monk
     bare = "  add_zero  x + 0 => x  # 0.0 added to -0.0 would give 0.0, and averyveryverylongword"
     painted = f"  {style.bold('add_zero')}  x + 0 => x{style.dim('  # 0.0 added to -0.0 would give 0.0, and averyveryverylongword')}"
     assert CODE.sub("", painted) == bare
-    for width in (12, 20, 40, 80, len(bare)):
+    for width in (20, 30, 40, 80, len(bare)):
         made = wrapped(painted, width)
         assert [CODE.sub("", line) for line in made] == wrapped(bare, width)
         assert "".join(CODE.findall("".join(made))) == "".join(CODE.findall(painted))
