@@ -19,14 +19,15 @@ from rich.text import Text
 
 from anneal.cli import charts
 from anneal.cli.charts import Chart, Curve
+from anneal.cli.output import duration
 from anneal.examples.monitor import Monitor
+from anneal.runtime.explain_text import size
 from anneal.view.phases import COLOURS, kind_of, symbol
 
 _LEAST_WIDTH, _LEAST_HEIGHT = 20, 5
 _ORDER: Final = tuple(COLOURS)
 _CLOCKED: Final = 10_000
 """Steps among which those are that were clocked: few are, for it takes time."""
-_KILO: Final = 1024
 _HOUR, _MINUTE = 3600, 60
 
 
@@ -41,21 +42,6 @@ def clock(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes, rest = whole // _HOUR, whole % _HOUR // _MINUTE, whole % _MINUTE
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def size(count: float) -> str:
-    """Bytes for a reader.
-
-    >>> size(512), size(1536)
-    ('512 B', '1.5 KiB')
-    """
-    if count < _KILO:
-        return f"{count:.0f} B"
-    for unit in ("KiB", "MiB"):
-        count /= _KILO
-        if count < _KILO:
-            return f"{count:.1f} {unit}"
-    return f"{count / _KILO:.1f} GiB"
 
 
 def heading(monitor: Monitor, state: str) -> str:
@@ -89,7 +75,7 @@ def facts(monitor: Monitor) -> Table:
     return _table(
         {
             "step": _speed(monitor),
-            "program": f"{known.uops} UOps in {known.kernels} kernels, compiled in {known.compile_seconds * 1e3:.0f} ms",
+            "program": f"{known.uops} UOps in {known.kernels} kernels, compiled in {duration(known.compile_seconds)}",
             "kernels": _phases(alone),
             "fused": _phases(fused) if fused else "none: each kernel is of one phase",
             "memory": f"{size(known.bytes)} in buffers, {known.parameters:,} parameters",

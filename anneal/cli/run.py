@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from anneal.cli import options as shared
 from anneal.cli.model import Model, load, user_code
@@ -17,7 +17,7 @@ from anneal.errors import UsageError
 from anneal.examples import checkpoint
 from anneal.examples.example import Example
 from anneal.examples.program import Program, trace
-from anneal.export.schema.run import VERSION
+from anneal.export.schema.run import VERSION, Judged, Output
 from anneal.runtime.device import Device, get_device
 from anneal.tensor import host, realize
 from anneal.tensor.realize import Executable
@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _tensors(model: Model, tensors: Sequence[Tensor], arguments: Namespace) -> tuple[dict[str, Any], list[str]]:
+def _tensors(model: Model, tensors: Sequence[Tensor], arguments: Namespace) -> tuple[Judged, list[str]]:
     """The values of tensors, as a document and as text."""
     if arguments.load or arguments.batch:
         raise UsageError(f"{model.name} returned tensors, which are run as they are: leave {'--load' if arguments.load else '--batch'} out")
@@ -55,7 +55,7 @@ def _tensors(model: Model, tensors: Sequence[Tensor], arguments: Namespace) -> t
     return _document(model, device, outputs), [f"{o['dtype']}({', '.join(map(str, o['shape']))}) {show(o['values'])}" for o in outputs]
 
 
-def _example(model: Model, example: Example, arguments: Namespace) -> tuple[dict[str, Any], list[str]]:
+def _example(model: Model, example: Example, arguments: Namespace) -> tuple[Judged, list[str]]:
     """What a model makes of held-out rows, as a document and as text."""
     if arguments.load:
         checkpoint.read_progress(arguments.load, example.name)
@@ -72,7 +72,7 @@ def _example(model: Model, example: Example, arguments: Namespace) -> tuple[dict
     wanted = [outputs, labels, example.score(outputs, labels), *([outputs.argmax(-1)] if classes else [])]
     values = _values(wanted, device)
     document = _document(model, device, values[:1])
-    document |= {"labels": values[1]["values"], "accuracy": values[2]["values"]}
+    document["labels"], document["accuracy"] = values[1]["values"], values[2]["values"]
     if classes:
         document["predictions"] = values[3]["values"]
         pairs = zip(values[1]["values"], values[3]["values"], strict=True)
@@ -86,16 +86,16 @@ def _example(model: Model, example: Example, arguments: Namespace) -> tuple[dict
     return document, [*lines, f"{scored}, with parameters that are not trained", hint]
 
 
-def _document(model: Model, device: Device, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(model: Model, device: Device, outputs: list[Output]) -> Judged:
     return {"schema": "anneal.run", "version": VERSION, "model": model.name, "device": device.name, "backend": device.description, "outputs": outputs}
 
 
-def _values(tensors: Sequence[Tensor], device: Device) -> list[dict[str, Any]]:
+def _values(tensors: Sequence[Tensor], device: Device) -> list[Output]:
     """The values of tensors, computed in one plan."""
     traced, _ = trace(tensors)
     ready = Executable(traced, device)
     ready.run()
-    found = []
+    found: list[Output] = []
     for number, tensor in enumerate(tensors):
         shape = realize.sizes(tensor.uop)
         flat = host.decode(ready.read(number), tensor.dtype, tensor.numel())

@@ -284,13 +284,6 @@ def test_times_are_read_as_on_a_clock(seconds: float, text: str) -> None:
     assert write.clock(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 30, "3.0 GiB"), (1 << 44, "16384.0 GiB")]
-)
-def test_sizes_are_read_in_their_unit(count: int, text: str) -> None:
-    assert write.size(count) == text
-
-
 @pytest.mark.parametrize("fraction", [-1.0, 0.0, 0.004, 0.5, 0.996, 1.0, 7.0])
 @pytest.mark.parametrize("width", [0, 1, 80])
 def test_the_bar_is_as_wide_as_it_is_told(fraction: float, width: int) -> None:
