@@ -20,34 +20,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parent.parent
+from docs_page import ROOT, Block, blocks
+
 GUIDES: Final = sorted((ROOT / "docs" / "howto").glob("add-*.md"))
 _COPIED: Final = ("anneal", "tests", "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile")
-_FENCE: Final = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 OUTPUT: Final = 'text title="output"'
 """What the fence of an output block says: a form that both MkDocs and GitHub take."""
 _REFRESH: Final = "when the tree has moved on, write the guide's block anew; outputs without `...` are refreshed by: python tests/test_howto.py"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a guide."""
-
-    info: str
-    body: str
-    start: int
-    """Where the body begins in the text."""
-    line: int
-
-
-def blocks(text: str) -> list[Block]:
-    """All blocks, in order."""
-    return [Block(m["info"].strip(), m["body"], m.start("body"), text.count("\n", 0, m.start("body"))) for m in _FENCE.finditer(text)]
 
 
 class MismatchError(AssertionError):
@@ -173,7 +156,7 @@ def matches(found: str, wanted: str) -> bool:
 def followed(guide: Path, folder: Path) -> Iterator[tuple[Block, str | None]]:
     """Do what a guide says, in a folder; yields each block with what it printed, None for a diff."""
     place = Workplace(folder)
-    for block in blocks(guide.read_text(encoding="utf-8")):
+    for block in blocks(guide):
         where = f"{guide.name}:{block.line}"
         try:
             match block.info:

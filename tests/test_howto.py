@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from howto_guides import GUIDES, OUTPUT, ROOT, Block, MismatchError, apply, blocks, followed, matches
+from docs_page import ROOT, Block, blocks
+from howto_guides import GUIDES, OUTPUT, MismatchError, apply, followed, matches
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
@@ -26,7 +27,7 @@ def test_a_guide_does_what_it_says(guide: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
 def test_a_guide_changes_runs_and_tests(guide: Path) -> None:
-    found = blocks(guide.read_text(encoding="utf-8"))
+    found = blocks(guide)
     assert sum(b.info == "diff" for b in found) >= 2
     assert any("pytest " in b.body for b in found if b.info == "sh")
     assert any(b.info == OUTPUT for b in found)
