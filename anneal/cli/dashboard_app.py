@@ -96,7 +96,7 @@ class Dashboard(App[None]):
         Binding("ctrl+z", "suspend_process", "suspend", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-wide")]  # noqa: RUF012 - Textual declares it so
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (10, "-middle"), (20, "-high")]  # noqa: RUF012 - Textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (14, "-middle"), (20, "-high"), (32, "-tall")]  # noqa: RUF012 - Textual declares it so
     CSS = """
     Screen { overflow: hidden; }
     #heading, #bar, #message { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -107,7 +107,8 @@ class Dashboard(App[None]):
     #facts, #brief { height: auto; }
     #message { color: $accent; }
     .-narrow #curves { layout: vertical; }
-    .-narrow.-middle #accuracy, .-middle #facts, .-low #facts, .-low #curves, .-low #message, .-high #brief { display: none; }
+    .-narrow.-middle #accuracy, .-narrow.-high #accuracy, .-narrow.-high #facts, .-middle #facts, .-low #facts, .-low #curves, .-low #message { display: none; }
+    .-wide.-high #brief, .-tall #brief { display: none; }
     """
 
     def __init__(self, monitor: Monitor, work: Work, view: View, shown: float = SHOWN) -> None:
