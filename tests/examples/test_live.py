@@ -40,7 +40,7 @@ def test_options_reach_the_training(tmp_path: Path) -> None:
     run = train(EXAMPLES["mlp"], 3, batch=16, lr=0.0, optimizer="adam", device="reference", log=path)
     assert (run.monitor.facts.batch, run.monitor.facts.optimizer) == (16, "adam")
     assert [r.loss for r in read(path).records] == run.losses
-    assert [p.tolist() for p in run.trainer.program.parameters] == [p.tolist() for p in Program(EXAMPLES["mlp"]).parameters]
+    assert [p.tolist() for p in run.trainer.program.parameters] == [p.to("reference").tolist() for p in Program(EXAMPLES["mlp"]).parameters]
 
 
 def test_a_full_disk_is_a_warning() -> None:
