@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections import Counter
-from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
+from counting import calls
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 from schedule_samples import PORTABLE, SAMPLES, Staged, given, mlp_gradients, mlp_loss, plan_of
@@ -203,21 +200,6 @@ def test_compiling_again_gives_the_same_plan(name: str, monkeypatch: pytest.Monk
 
 
 # Cost.
-
-
-def calls(run: Callable[[], object]) -> int:
-    """Calls of Python functions."""
-    count: Counter[str] = Counter()
-
-    def profile(_frame: FrameType, event: str, _arg: Any) -> None:
-        count[event] += 1
-
-    sys.setprofile(profile)
-    try:
-        run()
-    finally:
-        sys.setprofile(None)
-    return count["call"]
 
 
 def work_of(depth: int, stage: int) -> int:
