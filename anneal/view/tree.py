@@ -216,10 +216,16 @@ def remarks(nodes: Nodes, node: UOp, *, plain: bool = False) -> str:
     if node in nodes.outputs:
         said.append(f"{arrow} output {nodes.outputs[node]}")
     if node.origin is not None:
-        said.append(f"{PurePath(node.origin[0]).name}:{node.origin[1]}")
+        said.append(f"{_file(node.origin[0])}:{node.origin[1]}")
     if node.rule is not None:
         said.append(f"by {node.rule}")
     return "  ".join(filter(None, said))
+
+
+def _file(path: str) -> str:
+    """A file as a reader knows it; a cell of a notebook is a temporary file of the kernel's."""
+    file = PurePath(path)
+    return "cell" if file.parent.name.startswith("ipykernel_") else file.name
 
 
 def summary(folded: Folded, painter: Painter = PLAIN) -> str:
