@@ -165,11 +165,20 @@ def _truncate(value: Scalar, low: int, high: int) -> int:
 
 
 def _pack_round(code: str, value: Scalar) -> float:
+    wide = _wide(value)
     try:
-        result: float = struct.unpack("<" + code, struct.pack("<" + code, value))[0]
+        result: float = struct.unpack("<" + code, struct.pack("<" + code, wide))[0]
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.copysign(math.inf, wide)
     return math.nan if math.isnan(result) else result
+
+
+def _wide(value: Scalar) -> float:
+    """The float of 64 bits nearest to a number; infinite for an integer beyond them all."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _round_narrow(digits: int, lowest: int, value: Scalar) -> float:
@@ -186,7 +195,7 @@ _ROUND: Final[dict[str, Callable[[Scalar], Scalar]]] = {
     **{d.name: partial(_round_narrow, d.digits, d.lowest) for d in ALL if d.is_float},
     "bool": bool,
     "index": int,
-    "float64": float,
+    "float64": _wide,
     "float32": lambda v: _pack_round("f", v),
     "float16": lambda v: _pack_round("e", v),
     **{f"int{n}": partial(_wrap_signed, n) for n in (8, 16, 32, 64)},

@@ -62,6 +62,13 @@ def test_bfloat16_rounds_as_torch(value: float) -> None:
     assert dtypes.bfloat16.round(value) == torch.tensor(value, dtype=torch.float32).to(torch.bfloat16).item()
 
 
+@pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64], ids=str)
+def test_an_integer_beyond_a_float_is_infinite(dtype: DType) -> None:
+    assert dtype.round(10**400) == math.inf
+    assert dtype.round(-(10**400)) == -math.inf
+    assert dtype.round(10**39) == (10.0**39 if dtype is dtypes.float64 else math.inf)
+
+
 def test_bfloat16_rounds_ties_to_even_and_does_not_truncate() -> None:
     assert dtypes.bfloat16.round(_from_bits(0x3F808000)) == 1.0
     assert dtypes.bfloat16.round(_from_bits(0x3F818000)) == _from_bits(0x3F820000)
