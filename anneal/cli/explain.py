@@ -144,9 +144,12 @@ def _parameters(method: str) -> list[inspect.Parameter]:
 
 
 def _signature(method: str) -> str:
-    """How a Tensor method is called."""
+    """How a Tensor method is called, or one of Tensor itself."""
+    from anneal.cli.explain_values import METHODS
+
     parameters = [str(p).partition(":")[0].partition("=")[0] for p in _parameters(method)]
-    return f"x.{method}({', '.join(parameters)})"
+    owner = "Tensor" if isinstance(METHODS[method], classmethod) else "x"
+    return f"{owner}.{method}({', '.join(parameters)})"
 
 
 def _call(method: str) -> str:

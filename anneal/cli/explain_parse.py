@@ -33,7 +33,7 @@ _LONGEST: Final = 2000
 _SHOWN: Final = 60
 _DTYPES: Final = {d.name: d for d in ALL if d.storage}
 _LET: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(?:(-?\d+)\s*\.\.\s*(-?\d+)|(\w+)\s*(?:\(([\d\s,]*)\))?)\s*$")
-_TENSOR_ONLY: Final = (ast.MatMult, ast.Pow, ast.Attribute, ast.Subscript)
+_TENSOR_ONLY: Final = (ast.MatMult, ast.Pow, ast.Attribute, ast.Subscript, ast.Tuple, ast.List)
 _WHOLE: Final = ("max", "min", "where")
 _TAUGHT: Final = "it may have names, numbers, operators, comparisons, calls such as softmax(x) or x.sum(1), and subscripts"
 
@@ -77,8 +77,8 @@ def read(text: str, lets: Sequence[str], *, tensors: bool = False) -> Expression
     assumed = frozenset(n for n in names if n not in given)
     if scalar:
         return Expression(Scalars(default).node(value), called, assumed)
-    outputs = tuple(value) if isinstance(value, tuple) else (value,)
-    if not all(isinstance(t, Tensor) for t in outputs):
+    outputs = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if not outputs or not all(isinstance(t, Tensor) for t in outputs):
         raise UsageError(f"{text!r} is {value!r}: nothing that the compiler sees")
     return Expression(outputs, called, assumed)
 
@@ -95,10 +95,15 @@ def _parsed(text: str) -> ast.expr:
         raise UsageError(f"cannot read {text[:_SHOWN]!r}: {str(error) or 'nested too deeply'}") from None
 
 
-def _free(tree: ast.expr) -> Iterator[str]:
+def _receiver(func: ast.expr) -> list[ast.expr]:
+    """What a method is called on; nothing where it is called by its full name, such as Tensor.arange(4)."""
+    return [func.value] if isinstance(func, ast.Attribute) and not (isinstance(func.value, ast.Name) and func.value.id == "Tensor") else []
+
+
+def _free(tree: ast.AST) -> Iterator[str]:
     """Names that are neither functions nor dtypes, from the left."""
     functions = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    found = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in functions and n.id not in (*_DTYPES, "dtypes")]
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in functions and n.id not in (*_DTYPES, "dtypes", "Tensor")]
     yield from (n.id for n in sorted(found, key=lambda n: (n.lineno, n.col_offset)))
 
 
@@ -172,6 +177,8 @@ class _Evaluation:
     def _parts(self, node: ast.AST) -> list[ast.AST]:
         """What must be known before a node."""
         match node:
+            case ast.Name(id=name) if name not in self.env and name not in _DTYPES:
+                self._fail(node, f"{name} is no value: write {name}.{'arange(4)' if name == 'Tensor' else 'float32'} and the like")
             case ast.Constant() | ast.Name():
                 return []
             case ast.BinOp(left=left, right=right):
@@ -189,9 +196,9 @@ class _Evaluation:
             case ast.Call(func=ast.Name() as func, args=args, keywords=words):
                 self._known(func, func.id)
                 return [*args, *(w.value for w in words)]
-            case ast.Call(func=ast.Attribute(value=value) as func, args=args, keywords=words):
+            case ast.Call(func=ast.Attribute() as func, args=args, keywords=words):
                 self._known(func, func.attr)
-                return [value, *args, *(w.value for w in words)]
+                return [*_receiver(func), *args, *(w.value for w in words)]
             case ast.Attribute(value=ast.Name(id="dtypes"), attr=name) if name in _DTYPES:
                 return []
             case ast.Attribute(value=value, attr="T"):
@@ -217,8 +224,9 @@ class _Evaluation:
         except UsageError as error:
             self._fail(node, str(error))
         except (ShapeError, DTypeError) as error:
-            hint = "" if isinstance(self.algebra, Scalars) else "; --let says what an input is, for example --let 'x=float32(1, 3, 8, 8)'"
-            self._fail(node, f"{error}{hint}")
+            names = [] if isinstance(self.algebra, Scalars) else list(_free(node))
+            kind = "int32(4, 4)" if isinstance(error, DTypeError) else "float32(1, 3, 8, 8)"
+            self._fail(node, f"{error}; --let says what an input is, for example --let '{names[-1]}={kind}'" if names else str(error))
         except (AnnealError, ArithmeticError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
             self._fail(node, str(error) or type(error).__name__)
 
@@ -237,9 +245,8 @@ class _Evaluation:
             case ast.UnaryOp(op=op, operand=operand):
                 return self._unary(op, at(operand))
             case ast.Call(func=func, args=args, keywords=words):
-                first = [at(func.value)] if isinstance(func, ast.Attribute) else []
                 name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
-                return self.algebra.call(name, [*first, *map(at, args)], {str(w.arg): at(w.value) for w in words})
+                return self.algebra.call(name, [*map(at, _receiver(func)), *map(at, args)], {str(w.arg): at(w.value) for w in words})
             case ast.Attribute(value=value):
                 return at(value).T
             case ast.Subscript(value=value, slice=part):
@@ -265,6 +272,8 @@ class _Evaluation:
             return value
         if isinstance(value, UOp | Tensor):
             return self.algebra.unary("-" if isinstance(op, ast.USub) else "~", value)
+        if isinstance(op, ast.Invert) and isinstance(value, bool):
+            return not value
         return numbers("-", 0, value) if isinstance(op, ast.USub) else numbers("-", -1, value)
 
     def _fail(self, node: ast.AST, message: str) -> NoReturn:

@@ -110,11 +110,15 @@ class Scalars:
         if not isinstance(value, bool | int | float):
             raise UsageError(f"{value!r} is no number")
         kind = dtype or (dtypes.bool if isinstance(value, bool) else self.dtype)
+        if kind is dtypes.bool and not isinstance(value, bool):
+            raise DTypeError(f"{value} meets bool: where(condition, 1, 0) makes a condition a number")
         if isinstance(value, float) and not kind.is_float:
             raise DTypeError(f"{value} meets {kind.name} numbers: say what the inputs are, for example --let x=float32")
         return build.const(value, kind)
 
     def _negative(self, x: UOp) -> UOp:
+        if x.dtype is dtypes.bool:
+            raise DTypeError("negation is not defined for bool: use ~, & and |, or where(condition, -1, 0)")
         return build.alu(Ops.MUL, x, build.const(-1, x.dtype)) if x.op is not Ops.CONST else build.const(-x.arg, x.dtype)
 
     def _denied(self, x: UOp) -> UOp:

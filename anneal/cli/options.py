@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments: -"):
             word = message.split()[2].split("=", maxsplit=1)[0]
             question = meant(word, self._option_string_actions)
-            message += f": {question}" if question else ""
+            message += f": {question}" if question else ": what begins with - and is no option goes after --"
         raise UsageError(f"{message}; see {self.prog} --help")
 
 

@@ -44,6 +44,8 @@ def sample(op: Op, operands: Sequence[str]) -> tuple[UOp, dict[UOp, str]] | None
     if op is Ops.ASSIGN:
         target, value = (build.param(slot, (_LENGTH,), dtypes.float32) for slot in (0, 1))
         return build.assign(target, value), {target: "target", value: "value"}
+    if op is Ops.IOTA:
+        return build.iota(_LENGTH), {}
     if op not in _MADE:
         return None
     x = build.param(0, _GRID, dtypes.float32)

@@ -161,7 +161,9 @@ def test_an_op_of_kernels_is_shown_where_an_example_has_it(say: Say) -> None:
 def test_every_op_has_a_document(op: Any) -> None:
     found = explain.operation(op.name)
     check(found, Operation)
-    assert (found["trace"] is not None) == (op.elementwise or op.category in ("movement", "reduce") or op.name in ("gather", "contiguous", "detach", "assign"))
+    assert (found["trace"] is not None) == (
+        op.elementwise or op.category in ("movement", "reduce") or op.name in ("gather", "contiguous", "detach", "assign", "iota")
+    )
     if found["gradient"] is not None and found["trace"] is not None and "_" not in found["gradient"]["text"].partition(":")[2]:
         fired = [s["rule"] for p in found["trace"]["passes"] if p["stage"] == "backward" for s in p["steps"]]
         assert fired, op.name
@@ -253,6 +255,20 @@ def test_every_method_of_tensors_is_explained_or_says_what_it_needs(name: str, c
     assert out if code == 0 else re.search(r"needs more than tensors: write a call of|--let|cast|needs|compare first", err), err
 
 
+def test_what_python_says_of_numbers_and_conditions_holds(say: Say) -> None:
+    assert say("~(5 != 0)").startswith("False\n")
+    assert "x + INF" in say("x * 1.0 + 10**40")
+
+
+def test_several_values_are_outputs_of_one_program(say: Say) -> None:
+    for source in ("(x + 1, x * 2)", "[x + 1, x * 2]"):
+        assert "  x + 1.0\n  x*2.0\n" in say(source)
+
+
+def test_a_method_may_be_called_by_its_full_name(say: Say) -> None:
+    assert "iota(16)" in say("Tensor.arange(16).reshape(4, 4) + x")
+
+
 # Mistakes.
 
 
@@ -289,6 +305,13 @@ def test_every_method_of_tensors_is_explained_or_says_what_it_needs(name: str, c
         (["add", "--let", "x=0..3"], "--let says what the names of an expression are, and add is no expression"),
         (["reshape", "--let", "x=0..3"], "--let says what the names of an expression are"),
         (["method:reshape"], "write a call of x.reshape(*shape)"),
+        (["method:arange"], "write a call of Tensor.arange(start"),
+        (["-x+1"], "what begins with - and is no option goes after --"),
+        (["x[i]"], "--let 'i=int32(4, 4)'"),
+        (["(x < 3) * 5"], "5 meets bool: where(condition, 1, 0) makes a condition a number"),
+        (["y + -(x < 3)"], "negation is not defined for bool"),
+        (["Tensor + 1"], "Tensor is no value"),
+        (["()"], "nothing that the compiler sees"),
     ],
 )
 def test_mistakes_are_taught_on_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
