@@ -48,8 +48,8 @@ def matching(nodes: Nodes, criteria: Mapping[str, str]) -> list[UOp]:
             raise UsageError(f"nodes have no {key!r}: {_hint(key, KEYS)} {', '.join(KEYS)}")
         if key == "shape":
             _check_shape(nodes, value)
-        known = _rules(nodes) if key == "rule" else _VALUES.get(key)
-        if known is not None and not any(fnmatchcase(name, value) for name in known):
+        known = _KNOWN[key](nodes) if key in _KNOWN else _VALUES.get(key)
+        if known and not any(fnmatchcase(name, value) for name in known):
             listed = f"{len(known)}, which anneal explain --rules lists" if key == "rule" else ", ".join(sorted(known))
             raise UsageError(f"no {key} {value!r}: {_hint(value, known)} {listed}")
     return [u for u in nodes.order if all(_TESTS[key](nodes, u, value) for key, value in criteria.items())]
@@ -66,6 +66,12 @@ def _check_shape(nodes: Nodes, value: str) -> None:
 def _rules(nodes: Nodes) -> frozenset[str]:
     """Every rule, and the passes' own steps that were seen."""
     return frozenset((*NAMES, *GRADIENT_NAMES.values(), *nodes.history.words, *(u.rule for u in nodes.order if u.rule is not None)))
+
+
+def _modules(nodes: Nodes) -> frozenset[str]:
+    """Every module of the program, and what holds them."""
+    paths = [path.split(".") for path in {nodes.module(u) for u in nodes.order} if path is not None]
+    return frozenset(".".join(path[:end]) for path in paths for end in range(1, len(path) + 1)) | frozenset(nodes.kinds)
 
 
 def _hint(name: str, names: Iterable[str]) -> str:
@@ -108,6 +114,7 @@ _VALUES: Final[dict[str, frozenset[str]]] = {
     "dtype": frozenset(d.name for d in ALL),
     "phase": frozenset(ORDER),
 }
+_KNOWN: Final[dict[str, Callable[[Nodes], frozenset[str]]]] = {"rule": _rules, "module": _modules}
 _TESTS: Final[dict[str, Callable[[Nodes, UOp, str], bool]]] = {
     "op": _op,
     "shape": _shape,

@@ -20,14 +20,14 @@ demo, stage tensor
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
-from anneal.ir.uop import UOp
+from anneal.ir.uop import Phase, UOp
 from anneal.view.columns import Columns, Row
 from anneal.view.expression import Writer, expression
 from anneal.view.fold import DONE, LOWERED, Folded
@@ -102,15 +102,16 @@ def sections(folded: Folded) -> list[Section]:
     if nodes.kernels:
         return [_kernel(folded, i) for i in range(len(nodes.graphs))]
     inside = _inside(nodes)
+    place = {node: (node.phase, _place(nodes, node, inside)) for node in folded.own}
     groups: dict[tuple[str, str], list[UOp]] = {}
-    for node in folded.own:
-        groups.setdefault((node.phase, _place(nodes, node, inside)), []).append(node)
-    numbers = nodes.numbers
+    for node, key in place.items():
+        groups.setdefault(key, []).append(node)
+    numbers, last = nodes.numbers, _handed_on(folded, place)
     rank = {_BEFORE: 0, _AFTER: 2}
 
     def position(key: tuple[str, str]) -> tuple[int, int, int]:
         if key[0] == "forward":  # a module stands after those whose results it goes on with
-            return ORDER.index(key[0]), rank.get(key[1], 1), numbers[groups[key][-1]]
+            return ORDER.index(key[0]), rank.get(key[1], 1), last.get(key, numbers[groups[key][-1]])
         return ORDER.index(key[0]), 0, numbers[groups[key][0]]
 
     return [Section((phase,), title, groups[phase, title]) for phase, title in sorted(groups, key=position)]
@@ -120,11 +121,24 @@ _BEFORE: Final = "before the model"
 _AFTER: Final = "after the model"
 
 
+def _handed_on(folded: Folded, place: Mapping[UOp, tuple[Phase, str]]) -> dict[tuple[str, str], int]:
+    """The number of the last result of each section that another section of the forward pass goes on with."""
+    last: dict[tuple[str, str], int] = {}
+    for node, key in place.items():
+        for part in folded.parts(node) if node.phase == "forward" else ():
+            if part.phase == "forward" and place[part] != key:
+                last[place[part]] = max(last.get(place[part], 0), folded.nodes.numbers[part])
+    return last
+
+
 def _inside(nodes: Nodes) -> set[UOp]:
-    """The nodes that are computed from what a module gives."""
+    """The nodes that are computed from what a module gives; numbers that a module happened to build first are nobody's."""
     found: set[UOp] = set()
+    read: set[UOp] = set()
     for node in nodes.order:
-        if nodes.module(node) is not None or any(s in found for s in node.src):
+        if node.op in INPUTS or any(s in read for s in node.src):
+            read.add(node)
+        if (node in read and nodes.module(node) is not None) or any(s in found for s in node.src):
             found.add(node)
     return found
 

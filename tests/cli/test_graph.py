@@ -163,6 +163,43 @@ def test_search_finds_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert found("op=sin") == []
 
 
+TWO = """
+from anneal import Tensor, nn
+from anneal.examples import Data, Example
+
+class Two:
+    def __init__(self):
+        self.tokens, self.places = nn.Embedding(9, 4), nn.Embedding(6, 4)
+        self.convs = [nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)]
+        self.norms = [nn.BatchNorm2d(4), nn.BatchNorm2d(4)]
+        self.head = nn.Linear(4, 3)
+
+    def __call__(self, x):
+        x = (self.tokens(x) + self.places(Tensor.arange(6))).reshape(6, 2, 3, 4).permute(0, 3, 1, 2)
+        for conv, norm in zip(self.convs, self.norms):
+            x = norm(conv(x))
+        return self.head(x.mean((2, 3)))
+
+def data():
+    return Data(Tensor.randint(12, 6, high=9), Tensor.randint(12, high=3), Tensor.randint(6, 6, high=9), Tensor.randint(6, high=3))
+
+def two():
+    return Example("two", "", Two, data, batch=6)
+"""
+
+
+def test_modules_stand_in_the_order_they_are_called_in(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Also where a module assigns statistics, which come last, and where one builds the same indices as the batch has."""
+    (tmp_path / "mine.py").write_text(TWO, encoding="utf-8")
+    shown = text(capsys, f"{tmp_path}/mine.py:two", "--step")
+    heads = [line[2:].removeprefix("forward").strip() for line in shown.splitlines() if line.startswith("— forward")]
+    chain = ["convs.0: Conv2d", "norms.0: BatchNorm2d", "convs.1: Conv2d", "norms.1: BatchNorm2d"]
+    assert heads == ["before the model", "tokens: Embedding", "places: Embedding", *chain, "Two", "head: Linear", "after the model"]
+    after = shown.split("after the model")[1].split("╌ backward")[0]
+    assert "inputs[" not in after
+    assert "=> output 0" in after or "→ output 0" in after
+
+
 def test_nothing_found_is_said_with_exit_1(anneal: Run) -> None:
     done = anneal("graph", "mlp", "--find", "op=sin")
     assert (done.code, done.out) == (1, "")
@@ -176,7 +213,7 @@ def test_a_node_tells_its_history_back_to_the_users_line(capsys: pytest.CaptureF
     shown = text(capsys, "mlp", "--step", "--stage", "simplified", "--node", str(node["id"]))
     assert shown.startswith(f"%{node['id']} = ")
     assert f"simplified: {node['made']['by']}" in shown
-    assert "loss = self.example.loss(self.model(inputs), labels)" in shown or "hidden = self.hidden(x).relu()" in shown
+    assert "self.example.loss(self.model(inputs), labels)" in shown or "hidden = self.hidden(x).relu()" in shown
     assert text(capsys, "mlp", "--step", "--stage", "simplified", "--node", f"%{node['id']}") == shown
     selected = document(capsys, "mlp", "--step", "--stage", "simplified", "--node", str(node["id"]))
     assert selected["selected"] == [node["id"]]
@@ -194,6 +231,7 @@ def test_a_node_tells_its_history_back_to_the_users_line(capsys: pytest.CaptureF
         (["mlp", "--find", "dtype=float"], ["float64"]),
         (["mlp", "--find", "rule=grad_mull"], ["'grad_mul'"]),
         (["mlp", "--find", "phase=back"], ["'backward'"]),
+        (["mlp", "--find", "module=outputs"], ["no module 'outputs'", "did you mean 'output'? There are MLP, hidden, output"]),
         (["mlp", "--find", "shape=3xq"], ["no shape '3xq'", "'q' is no size"]),
         (["mlp", "--find", "shape=64x"], ["'' is no size"]),
         (["mlp", "--node", "41"], ["no node 41", "0 to 40"]),
