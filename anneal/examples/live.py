@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Final
 
 from anneal.errors import UsageError
@@ -95,7 +96,11 @@ def train(
     if isinstance(model, str) and model not in EXAMPLES:
         raise UsageError(f"no model {model!r}: there are {', '.join(sorted(EXAMPLES))}, or pass an Example of your own")
     example = EXAMPLES[model] if isinstance(model, str) else model
+    if not isinstance(example, Example):
+        raise UsageError(f"train takes the name of a model or an anneal.examples.Example, not {type(example).__name__}: {example!r}")
     wanted = example.steps if steps is None else steps
+    _numbers(True, steps=wanted, batch=batch, seed=seed)
+    _numbers(False, lr=lr)
     if wanted < 1 or not 0 <= seed < _SEEDS:
         raise UsageError(f"cannot train for {wanted} steps with seed {seed}: steps count from 1, and a seed is from 0 to 2**63 - 1")
     program = Program(example, batch=batch, seed=seed, optimizer=optimizer, lr=lr)
@@ -110,6 +115,13 @@ def train(
     finally:
         renew()
     return Run(monitor, trainer, _cell())
+
+
+def _numbers(whole: bool, /, **given: object) -> None:
+    """Raise UsageError for what is given and is no number, or no whole one."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Integral if whole else Real):
+            raise UsageError(f"{name} is a {'whole ' if whole else ''}number, not {value!r}")
 
 
 def _shell() -> Any:

@@ -61,7 +61,7 @@ class Program:
         if part == "forward":
             return [self.model(inputs)]
         with Tensor.train():
-            loss = self.example.loss(self.model(inputs), labels)
+            loss = self._number(self.example.loss(self.model(inputs), labels), "loss")
         self.optimizer.zero_grad()
         loss.backward()
         if part == "backward":
@@ -71,7 +71,15 @@ class Program:
 
     def score(self) -> Tensor:
         """The number by which the model is judged, over the held-out rows."""
-        return self.example.score(self.model(self.data.held_inputs), self.data.held_labels)
+        return self._number(self.example.score(self.model(self.data.held_inputs), self.data.held_labels), "score")
+
+    def _number(self, value: object, what: str) -> Tensor:
+        """What the example's loss or score gave; raises UsageError where that is no tensor of one element."""
+        if not isinstance(value, Tensor):
+            raise UsageError(f"{self.example.name}: the {what} is to be a tensor of one element, not {type(value).__name__}")
+        if value.numel() != 1:
+            raise UsageError(f"{self.example.name}: the {what} has shape {show(value.shape)}: reduce it to one element, for example with mean()")
+        return value
 
     def state(self) -> dict[str, Tensor]:
         """Everything that training changes, by name: the model's tensors and the optimiser's."""

@@ -29,7 +29,8 @@ _watching: ContextVar[Trace | None] = ContextVar("watching", default=None)
 def watching(trace: Trace | None = None) -> Iterator[Trace]:
     """Record every compilation and every differentiation inside, in `trace` or a new one.
 
-    What was compiled before is compiled again, so that there is something to see; the plans are the same.
+    What was compiled before is compiled again, so that there is something to see; the plans are the same. Of two around each other the inner
+    one records. Each thread watches for itself.
     """
     token = _watching.set(trace := Trace() if trace is None else trace)
     try:

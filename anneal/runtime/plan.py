@@ -15,11 +15,12 @@ import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from anneal.codegen.target import Target
 from anneal.errors import ParseError
 from anneal.ir.dtype import DType, by_name
+from anneal.view.phases import ORDER
 
 if TYPE_CHECKING:
     from anneal.runtime.explain import Explanation
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 Size = int | str
 Role = Literal["input", "output", "temporary"]
+Scope = Literal["inline", "group", "global"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Boundary:
 
     value: str
     """The value, as op, dtype and shape."""
-    scope: Literal["inline", "group", "global"]
+    scope: Scope
     """Computed where read; once a workgroup; or stored in a buffer."""
     reason: str
     """The rule that decided and the numbers it compared, in words."""
@@ -105,7 +107,7 @@ class Kernel:
     """For each of `ops` its phase; empty where it is not known."""
 
     def __repr__(self) -> str:
-        return f"<kernel {self.name}: {'+'.join(self.phases)}, {len(self.ops)} operations>"
+        return f"<kernel {self.name}: {'+'.join(self.phases)}, {len(self.ops)} operation{'s' * (len(self.ops) != 1)}>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -180,17 +182,43 @@ class Plan:
             data = json.loads(text)
             if data["version"] != VERSION:
                 raise ParseError(f"this plan has version {data['version']}, this compiler reads {VERSION}: compile it again")
-            return cls(
+            plan = cls(
                 target=Target.from_dict(data["target"]),
                 buffers=tuple(PlanBuffer(b["role"], by_name(b["dtype"]).name, tuple(b["shape"]), b["bytes"]) for b in data["buffers"]),
                 kernels=tuple(_kernel(k) for k in data["kernels"]),
                 outputs=tuple(map(int, data["outputs"])),
                 assigned=tuple(map(int, data["assigned"])),
                 symbols={k: (int(v[0]), int(v[1])) for k, v in data["symbols"].items()},
-                stats=data["stats"],
+                stats=dict(data["stats"]),
             )
-        except (KeyError, TypeError, IndexError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
             raise ParseError(f"not a plan: {type(error).__name__}: {error}") from error
+        _check(plan)
+        return plan
+
+
+def _check(plan: Plan) -> None:
+    """Raise ParseError where a plan read from text contradicts itself."""
+    held = range(len(plan.buffers))
+    wrong = [f"buffer {i} is for {b.role!r}" for i, b in enumerate(plan.buffers) if b.role not in get_args(Role)]
+    wrong += [f"there is no buffer {place}" for place in (*plan.outputs, *plan.assigned) if place not in held]
+    for kernel in plan.kernels:
+        wrong += [f"kernel {kernel.name}: {what}" for what in _contradictions(kernel, held)]
+    if wrong:
+        raise ParseError(f"not a plan: {wrong[0]}")
+
+
+def _contradictions(kernel: Kernel, held: range) -> list[str]:
+    """What does not fit together in a kernel, whose plan has these buffers."""
+    wrong = [f"there is no buffer {b.buffer}" for b in kernel.bindings if b.buffer not in held]
+    wrong += [f"there is no scope {b.scope!r}" for b in kernel.boundaries if b.scope not in get_args(Scope)]
+    wrong += [f"there is no binding {b.binding}" for b in kernel.boundaries if b.binding not in (None, *range(len(kernel.bindings)))]
+    wrong += [f"there is no phase {phase!r}" for phase in (*kernel.phases, *kernel.op_phases) if phase not in ORDER]
+    if not kernel.phases or len(kernel.op_phases) not in (0, len(kernel.ops)):
+        wrong.append(f"{len(kernel.phases)} phases, and {len(kernel.op_phases)} for {len(kernel.ops)} ops")
+    if len(kernel.workgroups) != 3 or len(kernel.workgroup_size) != 3:
+        wrong.append("workgroups and their size have three axes each")
+    return wrong
 
 
 def _kernel(data: dict[str, Any]) -> Kernel:

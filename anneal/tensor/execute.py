@@ -9,16 +9,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir.shape import show
+from anneal.runtime.plan import Plan
 from anneal.tensor import realize, storage
 from anneal.tensor.storage import Buffer
 from anneal.tensor.tensor import Tensor
-
-if TYPE_CHECKING:
-    from anneal.runtime.plan import Plan
 
 
 def execute(plan: Plan, *inputs: Any, device: str | None = None) -> tuple[Tensor, ...]:
@@ -28,9 +26,11 @@ def execute(plan: Plan, *inputs: Any, device: str | None = None) -> tuple[Tensor
     afterwards, as after `assign`. Raises UsageError, ShapeError or DTypeError for inputs that are not those of the plan, DeviceError where
     the plan does not fit the device.
     """
+    if not isinstance(plan, Plan):
+        raise UsageError(f"execute runs a plan, not {type(plan).__name__}: anneal.compile makes one, anneal.Plan.from_json reads one")
     if len(inputs) != len(plan.inputs):
         wanted = ", ".join(f"{b.dtype}{show(b.shape)}" for b in plan.inputs)  # type: ignore[arg-type]
-        raise UsageError(f"this plan has {len(plan.inputs)} inputs ({wanted}), and {len(inputs)} were given")
+        raise UsageError(f"this plan has {len(plan.inputs)} input{'s' * (len(plan.inputs) != 1)} ({wanted}), and {len(inputs)} were given")
     tensors = [_fitting(plan, number, value) for number, value in enumerate(inputs)]
     opened = realize.open_device(device or next((t.device for t in tensors if t.device), None))
     read = [storage.buffer_of(storage.base(v)) for v in realize.realize([t.uop for t in tensors], opened.name)]

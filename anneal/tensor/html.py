@@ -40,7 +40,7 @@ def _graph(tensor: Core) -> str:
     nodes = toposort(tensor.uop)
     counts = Counter(u.op.name for u in nodes if u.src).most_common()
     ops = ", ".join(f"{n} {name}" for name, n in counts[:_OPS]) + (", …" if len(counts) > _OPS else "")
-    what = f"not computed yet: {len(nodes)} nodes ({ops})" if ops else f"not computed yet: {len(nodes)} nodes"
+    what = f"not computed yet: {len(nodes)} node{'s' * (len(nodes) != 1)}{f' ({ops})' if ops else ''}"
     return f"<div>{escape(what)}; <code>.realize()</code> computes it, <code>.graph()</code> shows how</div>"
 
 

@@ -28,7 +28,7 @@ class Graph(Nodes):
         return "\n".join(tree.lines(self))
 
     def __repr__(self) -> str:
-        return f"<graph after {self.stage}: {len(self.order)} nodes>"
+        return f"<graph after {self.stage}: {len(self.order)} node{'s' * (len(self.order) != 1)}>"
 
     def node(self, number: int) -> Node:
         """The node of a number, with its history; raises UsageError where there is none."""

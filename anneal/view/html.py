@@ -55,5 +55,5 @@ def page_part(nodes: Nodes) -> str:
     if left_out > 0:
         shown = [*shown[: MOST - 2], f"… {left_out} lines more: print(graph) shows them all", shown[-1]]
     opened = " open" if len(shown) <= OPEN else ""
-    summary = escape(f"graph after {nodes.stage}: {len(nodes.order)} nodes")
+    summary = escape(f"graph after {nodes.stage}: {len(nodes.order)} node{'s' * (len(nodes.order) != 1)}")
     return f'<details{opened}><summary>{summary}</summary><pre style="{_STYLE}">' + "\n".join(shown) + "</pre></details>"

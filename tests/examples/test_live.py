@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from anneal.errors import AnnealError, UsageError
-from anneal.examples import EXAMPLES, Run, live, train
+from anneal.examples import EXAMPLES, Example, Run, live, train
 from anneal.examples.log import read
 from anneal.examples.monitor import Facts, Monitor, Record
 from anneal.examples.program import Program
@@ -48,6 +49,10 @@ def test_a_full_disk_is_a_warning() -> None:
         assert len(train("mlp", 2, batch=8, device="reference", log="/dev/full").losses) == 2
 
 
+def _no_tensor(*_: Tensor) -> Any:
+    return 1.0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -57,6 +62,14 @@ def test_a_full_disk_is_a_warning() -> None:
         ({"batch": 0}, "a batch of 0"),
         ({"optimizer": "sdg"}, "no optimiser 'sdg'"),
         ({"device": "cuda"}, "no device 'cuda'"),
+        ({"model": None}, "not NoneType: None"),
+        ({"model": Example}, "not type: <class"),
+        ({"steps": 2.5}, "steps is a whole number, not 2.5"),
+        ({"batch": "8"}, "batch is a whole number, not '8'"),
+        ({"lr": "fast"}, "lr is a number, not 'fast'"),
+        ({"model": replace(EXAMPLES["mlp"], loss=lambda outputs, _: outputs)}, "mlp: the loss has shape .*: reduce it to one element"),
+        ({"model": replace(EXAMPLES["mlp"], loss=_no_tensor)}, "mlp: the loss is to be a tensor of one element, not float"),
+        ({"model": replace(EXAMPLES["mlp"], score=lambda outputs, _: outputs)}, "mlp: the score has shape .*: reduce it to one element"),
     ],
 )
 def test_mistakes_are_told(options: dict[str, Any], said: str) -> None:

@@ -45,3 +45,8 @@ def test_wrong_inputs_are_refused(inputs: tuple[object, ...], error: type[Anneal
     plan = anneal.compile(Tensor([1.0, 2.0]) * Tensor([3, 4]), target=Target.portable())
     with pytest.raises(error, match=said):
         anneal.execute(plan, *inputs, device="reference")
+
+
+def test_what_is_no_plan_is_refused() -> None:
+    with pytest.raises(UsageError, match="execute runs a plan, not str: anneal.compile makes one"):
+        anneal.execute("plan", [1.0])  # type: ignore[arg-type]
