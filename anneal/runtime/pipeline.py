@@ -23,7 +23,7 @@ from anneal.codegen.program import Program
 from anneal.codegen.target import Target
 from anneal.codegen.tiles import lower_tiled, tiling_for
 from anneal.codegen.wgsl import render
-from anneal.errors import CompileError
+from anneal.errors import CompileError, UsageError
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.graph import toposort
@@ -146,6 +146,8 @@ def _collector_off() -> Iterator[None]:
 
 def compile_graph(sink: UOp, target: Target) -> Plan:
     """The plan for the outputs of `sink`, a SINK over PARAM nodes. Raises CompileError where the target cannot run it."""
+    if not isinstance(target, Target):
+        raise UsageError(f"a target is an anneal.Target, such as Target.portable() or the target of a device, not {target!r}")
     key = structural_key(sink), target
     with session.compiling(STAGES[0].name) as counted:
         if counted.trace is None and (found := _plans.get(key)) is not None:

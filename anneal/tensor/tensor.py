@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
+from anneal.errors import UsageError
 from anneal.tensor import origin, realize
 from anneal.tensor.random import Random
 
@@ -62,4 +63,7 @@ origin.trace_methods(Tensor)
 
 def compile(*tensors: Tensor, target: Target) -> Plan:
     """Compile tensors together into a plan for `target`; needs no device and computes nothing."""
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise UsageError(f"compile takes tensors one after the other, not {type(tensor).__name__}")
     return realize.compile_program(realize.trace([t.uop for t in tensors]), target)

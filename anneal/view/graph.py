@@ -11,8 +11,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
+from anneal.errors import AnnealError
 from anneal.view import dot, find, html, tree
 from anneal.view.detail import Node
 from anneal.view.nodes import Nodes
@@ -50,5 +52,9 @@ class Graph(Nodes):
         return html.page_part(self)
 
     def _repr_svg_(self) -> str | None:
-        """A drawing for notebooks; None where Graphviz is missing or the graph is large."""
-        return self.svg() if len(self.order) <= SMALL and dot.installed() else None
+        """A drawing for notebooks; None where Graphviz is missing or fails, or the graph is large."""
+        if len(self.order) > SMALL or not dot.installed():
+            return None
+        with suppress(AnnealError):
+            return self.svg()
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,15 @@ def test_wrong_inputs_are_refused(inputs: tuple[object, ...], error: type[Anneal
 def test_what_is_no_plan_is_refused() -> None:
     with pytest.raises(UsageError, match="execute runs a plan, not str: anneal.compile makes one"):
         anneal.execute("plan", [1.0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "target", "said"),
+    [
+        ([Tensor([1.0])], "webgpu", "a target is an anneal.Target, such as Target.portable.* not 'webgpu'"),
+        ([[Tensor([1.0])]], Target.portable(), "compile takes tensors one after the other, not list"),
+    ],
+)
+def test_compile_says_what_it_takes(tensors: list[Any], target: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        anneal.compile(*tensors, target=target)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 import anneal
 from anneal import Target, Tensor, nn
-from anneal.errors import CompileError, UsageError
+from anneal.errors import AnnealError, CompileError, UsageError
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
@@ -205,3 +206,14 @@ def test_programs_without_kernels_and_without_elements_have_graphs_too(stage: st
         assert "digraph" in graph.dot()
     if stage == "tensor":
         assert "%0 = x  " in str(x.graph())
+
+
+def test_a_graphviz_that_fails_leaves_a_notebook_without_a_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "dot"
+    broken.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    graph = Tensor([1.0]).graph()
+    assert graph._repr_svg_() is None
+    with pytest.raises(AnnealError, match="Graphviz failed"):
+        graph.svg()
