@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anneal.cli.explain_examples import Firings
 
 EXAMPLE: Final = 'anneal explain "(x*4+3)//4"'
-_NAME: Final = re.compile(r"(?:(op|rule|stage|group|method)\s*:\s*)?([A-Za-z_]\w*)$")
+_NAME: Final = re.compile(r"(?:(op|rule|stage|group|method)\s*:\s*)?([^\W\d]\w*)$")
 _TENSORS: Final = ("Self", "Operand")
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "op": tuple(op.name for op in ALL_OPS),

@@ -32,7 +32,7 @@ SHAPE: Final = (4, 4)
 _LONGEST: Final = 2000
 _SHOWN: Final = 60
 _DTYPES: Final = {d.name: d for d in ALL if d.storage}
-_LET: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(?:(-?\d+)\s*\.\.\s*(-?\d+)|(\w+)\s*(?:\(([\d\s,]*)\))?)\s*$")
+_LET: Final = re.compile(r"\s*([^\W\d]\w*)\s*=\s*(?:(-?\d+)\s*\.\.\s*(-?\d+)|(\w+)\s*(?:\(([\d\s,]*)\))?)\s*$")
 _TENSOR_ONLY: Final = (ast.MatMult, ast.Pow, ast.Attribute, ast.Subscript, ast.Tuple, ast.List)
 _WHOLE: Final = ("max", "min", "where")
 _TAUGHT: Final = "it may have names, numbers, operators, comparisons, calls such as softmax(x) or x.sum(1), and subscripts"

@@ -260,6 +260,10 @@ def test_what_python_says_of_numbers_and_conditions_holds(say: Say) -> None:
     assert "x + INF" in say("x * 1.0 + 10**40")
 
 
+def test_names_may_have_any_letters(say: Say) -> None:
+    assert say("größe // 4", "--let", "größe=0..3").endswith("0  after 1 step\n")
+
+
 def test_several_values_are_outputs_of_one_program(say: Say) -> None:
     for source in ("(x + 1, x * 2)", "[x + 1, x * 2]"):
         assert "  x + 1.0\n  x*2.0\n" in say(source)
@@ -311,6 +315,7 @@ def test_a_method_may_be_called_by_its_full_name(say: Say) -> None:
         (["(x < 3) * 5"], "5 meets bool: where(condition, 1, 0) makes a condition a number"),
         (["y + -(x < 3)"], "negation is not defined for bool"),
         (["Tensor + 1"], "Tensor is no value"),
+        (["é"], "no op, rule, stage, group of rules or Tensor method 'é'"),
         (["()"], "nothing that the compiler sees"),
     ],
 )
