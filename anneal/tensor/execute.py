@@ -33,7 +33,10 @@ def execute(plan: Plan, *inputs: Any, device: str | None = None) -> tuple[Tensor
         raise UsageError(f"this plan has {len(plan.inputs)} input{'s' * (len(plan.inputs) != 1)} ({wanted}), and {len(inputs)} were given")
     tensors = [_fitting(plan, number, value) for number, value in enumerate(inputs)]
     opened = realize.open_device(device or next((t.device for t in tensors if t.device), None))
-    read = [storage.buffer_of(storage.base(v)) for v in realize.realize([t.uop for t in tensors], opened.name)]
+    values = realize.realize([t.uop for t in tensors], opened.name)
+    for number in plan.assigned:
+        tensors[number].follow(values[number])
+    read = [storage.buffer_of(storage.base(v)) for v in values]
     made = [Buffer(tuple(map(int, b.shape)), b.element) for b in plan.buffers if b.role == "output"]
     for buffer in made:
         buffer.adopt(opened.allocate(buffer.nbytes), opened.name)

@@ -34,6 +34,21 @@ def test_a_tensor_that_the_plan_assigns_has_the_new_values() -> None:
     assert (mine * 2).tolist() == [23.0, 41.5]
 
 
+@pytest.mark.parametrize("device", ["webgpu", "reference"])
+def test_assigned_tensors_may_be_computed_first(device: str) -> None:
+    counter = Tensor([1.0, 2.0])
+    plan = anneal.compile(counter.assign(counter * 3 + 1), target=Target.portable())
+    whole = Tensor([1.0, 2.0, 3.0, 4.0], device=device).realize()
+    for mine, before in ((whole * 2)[:2], [2.0, 4.0]), (whole[1:3], [2.0, 3.0]), (Tensor.zeros(2), [0.0, 0.0]):
+        once = [v * 3 + 1 for v in before]
+        [result] = anneal.execute(plan, mine, device=device)
+        assert mine.tolist() == result.tolist() == once
+        anneal.execute(plan, mine, device=device)
+        assert (mine + 1).tolist() == [v * 3 + 2 for v in once]
+    assert whole.tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert Tensor.zeros(2).tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("inputs", "error", "said"),
     [
