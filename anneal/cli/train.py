@@ -32,6 +32,8 @@ from anneal.runtime.device import get_device
 EXAMPLE: Final = "anneal train mlp --steps 300 --save mlp.safetensors"
 _COPIED: Final = ("plan", "saved", "log")
 """Lines of the report that are never broken: a reader copies them."""
+_MANY: Final = 40
+"""With this many kernels a driver takes so long before the first step that a reader wonders."""
 
 
 def options(parser: shared.Parser) -> None:
@@ -100,7 +102,11 @@ def _program(example: Example, arguments: Namespace) -> tuple[Program, Progress]
 
 
 def _lines(trainer: Trainer, monitor: Monitor) -> None:
-    """Train, with a line for each window."""
+    """Train, with a line for each window, and one before the first step where that step takes long."""
+    known = monitor.facts
+    if known.kernels >= _MANY:
+        took = duration(known.compile_seconds, plain=True)
+        note(f"{known.uops} UOps compiled into {known.kernels} kernels in {took}; the first step waits for the driver, which compiles them too")
     monitor.observers.append(lambda _: note(monitor.line()))
     with interruptible(monitor):
         follow(trainer, monitor)

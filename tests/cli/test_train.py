@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -50,6 +51,24 @@ def test_a_person_is_told_in_words(anneal: Run) -> None:
     assert [line.split()[:2] for line in done.err.splitlines()] == [["step", "1/12"], ["step", "10/12"], ["step", "12/12"]]
     assert "on 360 held-out rows" in done.out
     assert "mlp on reference: NumPy" in done.out
+
+
+def test_a_large_model_says_what_the_first_step_waits_for(anneal: Run, tmp_path: Path) -> None:
+    (tmp_path / "wide.py").write_text(
+        "from anneal import nn, examples\n"
+        "class Wide:\n"
+        "    def __init__(self):\n"
+        "        self.parts = [nn.Linear(64, 10) for _ in range(20)]\n"
+        "    def __call__(self, x):\n"
+        "        return sum(part(x).relu() for part in self.parts)\n"
+        "def wide():\n"
+        "    return examples.Example('wide', '', Wide, examples.EXAMPLES['mlp'].data)\n",
+        encoding="utf-8",
+    )
+    done = anneal("train", f"{tmp_path}/wide.py:wide", "--steps", "1", "--device", "reference", "--plain")
+    first, second = done.err.splitlines()
+    assert re.fullmatch(r"\d+ UOps compiled into \d\d+ kernels in .* m?s; the first step waits for the driver, which compiles them too", first)
+    assert second.startswith("step 1/1")
 
 
 def test_the_same_command_gives_the_same_numbers_and_another_seed_others(anneal: Run) -> None:
