@@ -77,7 +77,7 @@ def meant(name: str, known: Iterable[str], most: int = 1) -> str:
     """
     from difflib import SequenceMatcher
 
-    alike = {other: SequenceMatcher(None, other, name).ratio() for other in known}
+    alike = {other: SequenceMatcher(None, other.lower(), name.lower()).ratio() for other in known}
     least = max(_ALIKE, max(alike.values(), default=0.0) - _CLOSE)
     close = sorted((other for other in alike if alike[other] >= least), key=lambda other: (-alike[other], other[:1] != name[:1]))
     quoted = [repr(other) for other in close[:most]]

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Final
+from typing import Final, TextIO
 
 from anneal.cli.options import VALUED, Parser, add_output
 from anneal.cli.output import nearest, note
@@ -44,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain of it at its end
-        return code or _failed(error)
+        code = code or _failed(error)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # or Python would end with 120
     return code
 
 
@@ -87,8 +91,18 @@ def _command(argv: list[str]) -> int:
         return _without_verb(rest)
     module = import_module(f"anneal.cli.{verb}")
     arguments = parser_of(verb).parse_args(rest)
+    arguments.plain = getattr(arguments, "plain", False) or not _has_symbols(sys.stdout)
     with _default_device(getattr(arguments, "device", None)):
         return int(module.run(arguments))
+
+
+def _has_symbols(stream: TextIO) -> bool:
+    """True where the encoding of a stream has the symbols of trees and phases."""
+    try:
+        "—╌↻▪→└│".encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

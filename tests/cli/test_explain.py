@@ -315,6 +315,7 @@ def test_a_method_may_be_called_by_its_full_name(say: Say) -> None:
         (["(x < 3) * 5"], "5 meets bool: where(condition, 1, 0) makes a condition a number"),
         (["y + -(x < 3)"], "negation is not defined for bool"),
         (["Tensor + 1"], "Tensor is no value"),
+        (["ADD"], "did you mean 'add'"),
         (["é"], "no op, rule, stage, group of rules or Tensor method 'é'"),
         (["()"], "nothing that the compiler sees"),
     ],

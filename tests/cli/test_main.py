@@ -60,6 +60,11 @@ def test_the_verb_is_found_wherever_it_stands(argv: list[str], expected: tuple[s
     assert command.split(argv) == expected
 
 
+def test_a_terminal_without_the_symbols_gets_ascii(anneal: Run) -> None:
+    for words in (("explain", "x + 0 + 1"), ("graph", "mlp")):
+        assert anneal(*words, PYTHONIOENCODING="ascii") == anneal(*words, "--plain")
+
+
 def test_version(anneal: Run) -> None:
     done = anneal("--version")
     assert (done.code, done.out.split()[0], done.err) == (0, "anneal", "")
