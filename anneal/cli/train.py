@@ -33,7 +33,7 @@ EXAMPLE: Final = "anneal train mlp --steps 300 --save mlp.safetensors"
 _COPIED: Final = ("plan", "saved", "log")
 """Lines of the report that are never broken: a reader copies them."""
 _MANY: Final = 40
-"""With this many kernels a driver takes so long before the first step that a reader wonders."""
+"""With this many kernels the first step takes so long that a reader wonders."""
 
 
 def options(parser: shared.Parser) -> None:
@@ -106,7 +106,7 @@ def _lines(trainer: Trainer, monitor: Monitor) -> None:
     known = monitor.facts
     if known.kernels >= _MANY:
         took = duration(known.compile_seconds, plain=True)
-        note(f"{known.uops} UOps compiled into {known.kernels} kernels in {took}; the first step waits for the driver, which compiles them too")
+        note(f"{known.uops} UOps compiled into {known.kernels} kernels in {took}; the first step takes longer, as the device gets them ready")
     monitor.observers.append(lambda _: note(monitor.line()))
     with interruptible(monitor):
         follow(trainer, monitor)
