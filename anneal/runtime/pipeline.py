@@ -153,7 +153,7 @@ def compile_graph(sink: UOp, target: Target) -> Plan:
         if counted.trace is None and (found := _plans.get(key)) is not None:
             return found
         with _collector_off():
-            plan = _run(sink, target, counted)
+            plan = _plan(_run(sink, target, counted, STAGES), len(sink.src), counted)
     if len(_plans) >= MOST:
         del _plans[next(iter(_plans))]
     _plans[key] = plan
@@ -181,18 +181,30 @@ def begin(sink: UOp, target: Target) -> Compilation:
     return Compilation(single_assigns(sink), target, tuple(inputs), len(graph))
 
 
-def _run(sink: UOp, target: Target, counted: Session) -> Plan:
+def compile_until(sink: UOp, target: Target, last: str) -> Compilation:
+    """A program after the stage named `last`, without the stages that follow. Raises CompileError as far as it gets."""
+    with session.compiling(STAGES[0].name) as counted, _collector_off():
+        names = [stage.name for stage in STAGES]
+        return _run(sink, target, counted, STAGES[: names.index(last) + 1])
+
+
+def _run(sink: UOp, target: Target, counted: Session, stages: Sequence[Stage]) -> Compilation:
     if counted.trace is not None:
         counted.trace.snapshots.append(Snapshot("tensor", "the program as it is written; shapes and dtypes fit", ((sink,),), 0.0, 0))
     work = begin(sink, target)
-    for stage in STAGES:
+    for stage in stages:
         counted.stage, before = stage.name, counted.rewrites
         start = time.perf_counter()
         stage.run(work)
         work.milliseconds[stage.name] = took = (time.perf_counter() - start) * 1e3
         if counted.trace is not None:
             counted.trace.snapshots.append(Snapshot(stage.name, stage.ensures, work.graphs(), took, counted.rewrites - before))
+    return work
+
+
+def _plan(work: Compilation, outputs: int, counted: Session) -> Plan:
+    """The plan that all stages together have made, with statistics; assigns beyond `outputs` were not asked for."""
     if work.plan is None:
         raise CompileError("the pipeline ended without a plan")
-    plan = replace(work.plan, outputs=work.plan.outputs[: len(sink.src)])
+    plan = replace(work.plan, outputs=work.plan.outputs[:outputs])
     return plan.with_stats(uops=work.uops, rewrites=counted.rewrites, ms=work.milliseconds)

@@ -102,9 +102,13 @@ def _compiled(program: realize.Program, stage: str, target: Target | None) -> tu
         return trace, []
     from anneal.codegen.target import Target
 
+    target = target or Target.portable()
     with session.watching() as trace:
-        plan = realize.compile_program(program, target or Target.portable())
-    return trace, [Kernel(k.name, k.phases) for k in plan.kernels] if stage in ("kernels", "lowered") else []
+        if stage not in ("kernels", "lowered"):
+            pipeline.compile_until(program.sink, target, stage)
+            return trace, []
+        plan = realize.compile_program(program, target)
+    return trace, [Kernel(k.name, k.phases) for k in plan.kernels]
 
 
 def _counterparts(outputs: Sequence[UOp], traced: Sequence[UOp]) -> dict[UOp, UOp]:

@@ -178,3 +178,14 @@ def test_a_long_chain_goes_through_every_stage() -> None:
     assert nodes(x) > 3000
     plan = compile_graph(build.sink(x), PORTABLE)
     assert 1 <= len(plan.kernels) <= 10
+
+
+def test_a_program_after_a_stage_costs_no_later_stage() -> None:
+    sink = trace([t.uop for t in SAMPLES["softmax"]()]).sink
+    with session.watching() as whole:
+        compile_graph(sink, PORTABLE)
+    with session.watching() as part:
+        work = pipeline.compile_until(sink, PORTABLE, "simplified")
+    assert work.scheduled is None
+    assert [s.stage for s in part.snapshots] == ["tensor", "simplified"]
+    assert [s.graphs for s in part.snapshots] == [s.graphs for s in whole.snapshots[:2]]
