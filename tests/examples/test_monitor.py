@@ -9,27 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from small_example import small
 
-from anneal import Tensor, nn
 from anneal.errors import AnnealError
-from anneal.examples import EXAMPLES, Data, Example, trainer
+from anneal.examples import EXAMPLES, trainer
 from anneal.examples.monitor import Facts, Monitor, Record
 from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer, facts, follow
 from anneal.runtime.device import get_device
 
 FACTS = Facts("small", "reference", "NumPy", batch=4, optimizer="sgd", seed=0, rows=16, held=7, parameters=9)
-
-
-def small(**changes: Any) -> Example:
-    """Something that trains at once."""
-
-    def data() -> Data:
-        x = Tensor([[i % 7 / 7, i % 5 / 5] for i in range(23)])
-        y = Tensor([i % 3 for i in range(23)])
-        return Data(x[:16], y[:16], x[16:], y[16:])
-
-    return Example(**{"name": "small", "doc": "", "model": lambda: nn.Linear(2, 3), "data": data, "batch": 4, **changes})
 
 
 def made(steps: int, device: str = "reference", **changes: Any) -> tuple[Trainer, Monitor]:

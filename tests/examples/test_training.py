@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_example import small
 
 from anneal import Tensor, nn
 from anneal.errors import AnnealError, CheckpointError, UsageError
@@ -21,17 +22,6 @@ from anneal.examples.trainer import Trainer, Window
 from anneal.runtime.device import get_device
 
 DATA = Path(digits.__file__).parent / "data" / "digits.csv.gz"
-
-
-def small(**changes: Any) -> Example:
-    """Something that trains at once."""
-
-    def data() -> Data:
-        x = Tensor([[i % 7 / 7, i % 5 / 5] for i in range(23)])
-        y = Tensor([i % 3 for i in range(23)])
-        return Data(x[:16], y[:16], x[16:], y[16:])
-
-    return Example(**{"name": "small", "doc": "", "model": lambda: nn.Linear(2, 3), "data": data, "batch": 4, **changes})
 
 
 def losses(example: Example, steps: int, device: str = "reference", seed: int = 0) -> list[float]:
