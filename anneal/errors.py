@@ -82,3 +82,12 @@ def meant(name: str, known: Iterable[str], most: int = 1) -> str:
     close = sorted((other for other in alike if alike[other] >= least), key=lambda other: (-alike[other], other[:1] != name[:1]))
     quoted = [repr(other) for other in close[:most]]
     return f"did you mean {' or '.join(filter(None, (', '.join(quoted[:-1]), quoted[-1])))}?" if quoted else ""
+
+
+def number_of(number: int, what: str) -> str:
+    """So many of something.
+
+    >>> number_of(1, "node"), number_of(2, "node")
+    ('1 node', '2 nodes')
+    """
+    return f"{number} {what}{'s' * (number != 1)}"

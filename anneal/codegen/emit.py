@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from anneal.errors import CompileError
+from anneal.errors import CompileError, number_of
 from anneal.ir import build
 from anneal.ir.dtype import DType, dtypes
 from anneal.ir.graph import toposort
@@ -156,7 +156,7 @@ class Emitter:
         """One loop nest with an accumulator for each reduction of a group."""
         shared = self.lanes > 1 and len(self.scopes) == 1
         kinds, sizes = ", ".join(dict.fromkeys(node.arg.name for node in group)), " x ".join(str(span((r,))) for r in bound)
-        many = f"{len(group)} result{'s' * (len(group) > 1)}{' shared by the workgroup' * shared}"
+        many = f"{number_of(len(group), 'result')}{' shared by the workgroup' * shared}"
         self.op(Ops.COMMENT, dtypes.bool, (), f"{kinds} over {sizes}: {many}")
         registers = []
         for node in group:

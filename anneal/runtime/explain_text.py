@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from anneal.errors import number_of
 from anneal.ir.ops import ALL_OPS
 from anneal.view.phases import Painter, kind_of, marked, symbol
 
@@ -152,7 +153,7 @@ def summary_lines(told: Explanation, painter: Painter, width: int) -> list[str]:
     total = sum(b.bytes for b in plan.buffers if isinstance(b.bytes, int))
     count = sum(fused.values())
     joint = f"{symbol('fused', ascii_only=painter.plain)} {count} of them fuse{'s' * (count == 1)} phases{kinds}" if fused else "none fuses phases"
-    head = f"{len(told.kernels)} kernel{'s' * (len(told.kernels) != 1)}; {joint}{uops}; {size(total)} of buffers"
+    head = f"{number_of(len(told.kernels), 'kernel')}; {joint}{uops}; {size(total)} of buffers"
     used = {s.boundary.scope for k in told.kernels for s in k.stands}
     legend = "; ".join(f"{SCOPES[scope]}: {meaning}" for scope, meaning in MEANINGS.items() if scope in used)
     return [*wrap(head, width), *(painter.dim(line) for line in wrap(legend, width)), f"plan {plan.fingerprint}"]

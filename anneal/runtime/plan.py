@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from anneal.codegen.target import Target
-from anneal.errors import ParseError
+from anneal.errors import ParseError, number_of
 from anneal.ir.dtype import DType, by_name
 from anneal.view.phases import ORDER
 
@@ -107,7 +107,7 @@ class Kernel:
     """For each of `ops` its phase; empty where it is not known."""
 
     def __repr__(self) -> str:
-        return f"<kernel {self.name}: {'+'.join(self.phases)}, {len(self.ops)} operation{'s' * (len(self.ops) != 1)}>"
+        return f"<kernel {self.name}: {'+'.join(self.phases)}, {number_of(len(self.ops), 'operation')}>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -143,7 +143,7 @@ class Plan:
         return Explanation(self, tuple(inputs), tuple(outputs))
 
     def __repr__(self) -> str:
-        return f"<plan {self.fingerprint[:8]}: {len(self.kernels)} kernel{'s' * (len(self.kernels) != 1)}, {len(self.buffers)} buffers>"
+        return f"<plan {self.fingerprint[:8]}: {number_of(len(self.kernels), 'kernel')}, {len(self.buffers)} buffers>"
 
     def _repr_html_(self) -> str:
         return self.explain()._repr_html_()

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from anneal.errors import number_of
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
@@ -328,7 +329,7 @@ def _current(groups: dict[Group, Active]) -> dict[Group, Active]:
 def _places(reads: Reads) -> str:
     """Where a value is read, in words: ranges differ where its readers want other elements of it at one point of their loops."""
     count = sum(len(groups) for groups in reads.values())
-    return f"at {count} place{'s' * (count > 1)}" + (" with different ranges" if len(reads) > 1 else "")
+    return f"at {number_of(count, 'place')}" + (" with different ranges" if len(reads) > 1 else "")
 
 
 def _against(less: float, more: float) -> str:

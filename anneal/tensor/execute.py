@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anneal.errors import DTypeError, ShapeError, UsageError
+from anneal.errors import DTypeError, ShapeError, UsageError, number_of
 from anneal.ir.shape import show
 from anneal.runtime.plan import Plan
 from anneal.tensor import realize, storage
@@ -30,7 +30,7 @@ def execute(plan: Plan, *inputs: Any, device: str | None = None) -> tuple[Tensor
         raise UsageError(f"execute runs a plan, not {type(plan).__name__}: anneal.compile makes one, anneal.Plan.from_json reads one")
     if len(inputs) != len(plan.inputs):
         wanted = ", ".join(f"{b.dtype}{show(b.shape)}" for b in plan.inputs)  # type: ignore[arg-type]
-        raise UsageError(f"this plan has {len(plan.inputs)} input{'s' * (len(plan.inputs) != 1)} ({wanted}), and {len(inputs)} were given")
+        raise UsageError(f"this plan has {number_of(len(plan.inputs), 'input')} ({wanted}), and {len(inputs)} were given")
     tensors = [_fitting(plan, number, value) for number, value in enumerate(inputs)]
     opened = realize.open_device(device or next((t.device for t in tensors if t.device), None))
     values = realize.realize([t.uop for t in tensors], opened.name)

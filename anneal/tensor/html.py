@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from anneal.errors import number_of
 from anneal.ir.dtype import Scalar
 from anneal.ir.graph import toposort
 from anneal.tensor import host, realize
@@ -40,7 +41,7 @@ def _graph(tensor: Core) -> str:
     nodes = toposort(tensor.uop)
     counts = Counter(u.op.name for u in nodes if u.src).most_common()
     ops = ", ".join(f"{n} {name}" for name, n in counts[:_OPS]) + (", …" if len(counts) > _OPS else "")
-    what = f"not computed yet: {len(nodes)} node{'s' * (len(nodes) != 1)}{f' ({ops})' if ops else ''}"
+    what = f"not computed yet: {number_of(len(nodes), 'node')}{f' ({ops})' if ops else ''}"
     return f"<div>{escape(what)}; <code>.realize()</code> computes it, <code>.graph()</code> shows how</div>"
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from anneal.errors import AnnealError
+from anneal.errors import AnnealError, number_of
 from anneal.view import dot, find, html, tree
 from anneal.view.detail import Node
 from anneal.view.nodes import Nodes
@@ -30,7 +30,7 @@ class Graph(Nodes):
         return "\n".join(tree.lines(self))
 
     def __repr__(self) -> str:
-        return f"<graph after {self.stage}: {len(self.order)} node{'s' * (len(self.order) != 1)}>"
+        return f"<graph after {self.stage}: {number_of(len(self.order), 'node')}>"
 
     def node(self, number: int) -> Node:
         """The node of a number, with its history; raises UsageError where there is none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from anneal.errors import number_of
 from anneal.view import tree
 from anneal.view.nodes import Nodes
 from anneal.view.phases import COLOURS
@@ -55,5 +56,5 @@ def page_part(nodes: Nodes) -> str:
     if left_out > 0:
         shown = [*shown[: MOST - 2], f"… {left_out} lines more: print(graph) shows them all", shown[-1]]
     opened = " open" if len(shown) <= OPEN else ""
-    summary = escape(f"graph after {nodes.stage}: {len(nodes.order)} node{'s' * (len(nodes.order) != 1)}")
+    summary = escape(f"graph after {nodes.stage}: {number_of(len(nodes.order), 'node')}")
     return f'<details{opened}><summary>{summary}</summary><pre style="{_STYLE}">' + "\n".join(shown) + "</pre></details>"

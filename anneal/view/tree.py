@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
+from anneal.errors import number_of
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
@@ -248,10 +249,6 @@ def summary(folded: Folded, painter: Painter = PLAIN) -> str:
     phases = Counter(u.phase for u in nodes.order)
     told = ", ".join(painter.paint(f"{symbol(p, ascii_only=painter.plain)} {phases[p]} {p}", p) for p in ORDER if phases[p])
     inputs = sum(u.op in INPUTS for u in nodes.order)
-    ends = _count(len(nodes.kernels), "kernel") if nodes.kernels else _count(len(nodes.outputs), "output")
-    ops = _count(len({u.op for u in nodes.order}), "op")
-    return f"{_count(len(nodes.order), 'node')} ({told}) of {ops}, {len(folded.own)} of them shown; {_count(inputs, 'input')}, {ends}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+    ends = number_of(len(nodes.kernels), "kernel") if nodes.kernels else number_of(len(nodes.outputs), "output")
+    ops = number_of(len({u.op for u in nodes.order}), "op")
+    return f"{number_of(len(nodes.order), 'node')} ({told}) of {ops}, {len(folded.own)} of them shown; {number_of(inputs, 'input')}, {ends}"
