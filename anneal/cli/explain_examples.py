@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -120,7 +119,7 @@ def stage(name: str) -> Stage:
     sizes = {s.stage: len(toposort(*(root for graph in s.graphs for root in graph))) or None for s in watched.snapshots}
     order = list(shots)
     at = order.index(name)
-    fired = _times(watched, name)
+    fired = watched.fired(name)
     return {
         "name": name,
         "ensures": shots[name].ensures,
@@ -139,7 +138,7 @@ def _backward() -> Stage:
     watched = Watched()
     with session.watching(watched):
         outputs = [t.uop for t in Program(EXAMPLES[MODEL]).outputs("backward")]
-    fired = _times(watched, _BACKWARD)
+    fired = watched.fired(_BACKWARD)
     return {
         "name": _BACKWARD,
         "ensures": BACKWARD,
@@ -151,12 +150,6 @@ def _backward() -> Stage:
         "milliseconds": None,
         "fired": fired,
     }
-
-
-def _times(watched: Trace, stage_name: str) -> dict[str, int]:
-    """How often each rule fired in a stage, the busiest first."""
-    fired = Counter(e.rule for e in watched.events if e.stage == stage_name)
-    return dict(sorted(fired.items(), key=lambda row: (-row[1], row[0])))
 
 
 def _uses(groups: Iterable[str], fired: Mapping[str, int]) -> list[GroupUse]:

@@ -82,9 +82,10 @@ class Trace:
         if self.observe is not None:
             self.observe(event)
 
-    def fired(self) -> dict[str, int]:
-        """How often each rule fired, the busiest first."""
-        return dict(sorted(Counter(e.rule for e in self.events).items(), key=lambda row: (-row[1], row[0])))
+    def fired(self, stage: str | None = None) -> dict[str, int]:
+        """How often each rule fired, in a stage or in all, the busiest first."""
+        times = Counter(e.rule for e in self.events if stage in (None, e.stage))
+        return dict(sorted(times.items(), key=lambda row: (-row[1], row[0])))
 
     def rewrite(self, stage: str, roots: Iterable[UOp], table: Table, *, budget: int | None = None, fix: Fix | None = None) -> Result:
         """`rewrite` with its events recorded under the name of a stage."""
@@ -112,9 +113,7 @@ class Trace:
 
     def _rows(self) -> list[Sequence[object]]:
         """Stage, rule and how often it fired, stages in order, the busiest rule of each first."""
-        counts = Counter((e.stage, e.rule) for e in self.events)
-        stages = list(dict.fromkeys(e.stage for e in self.events))
-        return [(*key, n) for key, n in sorted(counts.items(), key=lambda row: (stages.index(row[0][0]), -row[1], row[0][1]))]
+        return [(stage, *row) for stage in dict.fromkeys(e.stage for e in self.events) for row in self.fired(stage).items()]
 
     def __str__(self) -> str:
         rows = self._rows()
