@@ -1,0 +1,94 @@
+// The page's end of the worker in which the compiler lives.
+
+const WORKER = new URL("../worker.js", import.meta.url);
+
+/** What a request is refused with: what happened, where in the program, what to try. */
+export class Failure extends Error {
+  constructor({ kind, message, line = null, column = null, printed = "", hint = null, frames = [] }) {
+    super(message);
+    Object.assign(this, { kind, line, column, printed, hint, frames });
+  }
+}
+
+/**
+ * A compiler that answers requests, one worker at a time.
+ * @param {{starting?: (text: string) => void, ready?: (python: string) => void, failed?: (message: string) => void,
+ *   event?: (name: string, data: object) => void}} told called as the worker tells of itself
+ */
+export function makeCompiler(told = {}) {
+  const waiting = new Map();
+  const listeners = new Map();
+  let worker = null;
+  let number = 0;
+
+  function begin() {
+    worker = new Worker(WORKER, { type: "module", name: "anneal" });
+    worker.onmessage = ({ data }) => receive(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      broken(event.message || "the worker could not be started");
+    };
+  }
+
+  function broken(message) {
+    told.failed?.(message);
+    refuse(new Failure({ kind: "WorkerError", message: `The compiler's worker has failed: ${message}`, hint: "Press Stop to start a new one." }));
+  }
+
+  function refuse(failure) {
+    const refused = [...waiting.values()];
+    waiting.clear();
+    for (const { reject } of refused) reject(failure);
+  }
+
+  function receive(data) {
+    if (data.starting !== undefined) told.starting?.(data.starting);
+    else if (data.ready !== undefined) told.ready?.(data.ready);
+    else if (data.failed !== undefined) broken(data.failed);
+    else if (data.event !== undefined) {
+      told.event?.(data.event, data.data);
+      for (const listener of listeners.get(data.event) ?? []) listener(data.data);
+    } else settle(data);
+  }
+
+  function settle({ id, text, broken: message }) {
+    const { resolve, reject } = waiting.get(id) ?? {};
+    waiting.delete(id);
+    if (resolve === undefined) return;
+    if (message !== undefined) {
+      reject(new Failure({ kind: "WorkerError", message: `The compiler's worker has failed: ${message}`, hint: "Press Stop to start a new one." }));
+      return;
+    }
+    const answer = JSON.parse(text);
+    if (answer.ok) resolve(answer.value);
+    else reject(new Failure(answer.error));
+  }
+
+  begin();
+  return {
+    /** Ask; resolves with the answer's value, rejects with a Failure. */
+    request(kind, params = {}) {
+      const id = ++number;
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject });
+        worker.postMessage({ id, kind, params });
+      });
+    },
+    /** Call `listener` with the data of each event of that name; returns what ends it. */
+    on(name, listener) {
+      if (!listeners.has(name)) listeners.set(name, new Set());
+      listeners.get(name).add(listener);
+      return () => listeners.get(name).delete(listener);
+    },
+    /** End the worker, whatever it is doing, and start a new one; what was asked is refused with a Failure of kind "Stopped". */
+    restart() {
+      worker.terminate();
+      refuse(new Failure({ kind: "Stopped", message: "Stopped. The program that ran has been ended; a new compiler is starting." }));
+      begin();
+    },
+    /** How many requests wait for an answer. */
+    get pending() {
+      return waiting.size;
+    },
+  };
+}
