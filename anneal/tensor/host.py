@@ -26,6 +26,7 @@ _CODES: Final = {dtypes.float32: "f", dtypes.bfloat16: "f", dtypes.int32: "i", d
 _ROUNDED: Final = frozenset({dtypes.bfloat16})
 """Dtypes that a buffer holds as float32 of the same value."""
 _NUMPY: Final = {"f": dtypes.float32, "i": dtypes.int32, "u": dtypes.uint32, "b": dtypes.bool}
+_NUMBERS: Final = {bool, int, float}
 
 
 class Encoded(NamedTuple):
@@ -122,6 +123,8 @@ def _flatten(data: Any) -> tuple[list[Scalar], tuple[int, ...]]:
                 raise ShapeError(f"ragged data: at {_position(i, shape)} there should be {size} elements as in the first row, not {found}")
         level = [item for row in level for item in row]
         shape = (*shape, size)
+    if set(map(type, level)) <= _NUMBERS:  # almost always, and much quicker than to look at each
+        return level, shape
     for i, item in enumerate(level):
         if not isinstance(item, bool | int | float):
             if isinstance(item, list | tuple | range):
