@@ -2,15 +2,15 @@
 
 Pure text: nothing is decided here. Bindings are `data0, data1, ...`; a value that is used once is written where it is used, others get a
 name. Integer division and modulo are spelled out as floor where a sign may be negative, and NaN is tested by bits, since WGSL compilers
-may assume that there is none.
+may assume that there is none. `written` gives the same text line by line, each with the instructions that it says.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from anneal.analysis.bounds import lo
 from anneal.codegen.helpers import HELPERS, NEEDS
@@ -68,16 +68,27 @@ def literal(value: Scalar, dtype: DType) -> str:
     return "i32(-2147483647 - 1)" if value == -(1 << 31) else str(value)
 
 
+class Line(NamedTuple):
+    """A line of a module."""
+
+    text: str
+    uops: tuple[UOp, ...]
+    """The instruction that wrote it, then those whose values are written in place in it, and the memory that these read or write."""
+
+
 class _Writer:
     """Writes one module."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.lines: list[str] = []
+        self.lines: list[Line] = []
+        self.said: tuple[UOp, ...] = ()
+        """The instruction being written, and what is written in place in it."""
+        self.inline: dict[UOp, tuple[UOp, ...]] = {}
         self.depth = 1
         self.text: dict[UOp, str] = {}
         self.helpers: dict[str, None] = {}
-        self.locals: list[str] = []
+        self.locals: list[Line] = []
         self.memory: dict[int, tuple[UOp, bool]] = {}
         self.counter = 0
         self.special = False
@@ -88,7 +99,7 @@ class _Writer:
 
     def line(self, text: str) -> None:
         """A line of the function, indented."""
-        self.lines.append("  " * self.depth + text)
+        self.lines.append(Line("  " * self.depth + text, self.said))
 
     def of(self, u: UOp) -> str:
         """An operand as text."""
@@ -168,7 +179,7 @@ class _Writer:
             case Ops.COMMENT:
                 self.line("// " + " ".join(u.arg.split()))
             case Ops.LOCAL:
-                self.locals.append(f"var<workgroup> {u.arg[0]}: array<{wgsl_type(u.dtype)}, {u.arg[1]}>;")
+                self.locals.append(Line(f"var<workgroup> {u.arg[0]}: array<{wgsl_type(u.dtype)}, {u.arg[1]}>;", (u,)))
                 self.text[u] = u.arg[0]
             case _:
                 raise CompileError(f"{u.op.name} cannot be written as WGSL")
@@ -310,22 +321,28 @@ class _Writer:
 
     # The module.
 
-    def module(self) -> str:
+    def module(self) -> list[Line]:
         """The whole module."""
         for u, count in zip(self.program.instructions, self.uses, strict=True):
+            self.said, before = (u, *(part for s in u.src for part in ((s,) if s.op is Ops.PARAM else self.inline.get(s, ())))), len(self.lines)
             self.instruction(u, count)
-        head = ["enable f16;"] if any(u.dtype is dtypes.float16 for u in self.program.instructions) else []
+            self.inline[u] = self.said if len(self.lines) == before else ()
+        half = ["enable f16;"] if any(u.dtype is dtypes.float16 for u in self.program.instructions) else []
+        memory = []
         for number, (u, writes) in sorted(self.memory.items()):
             element = storage_type(u.dtype)
             element = f"vec4<{element}>" if u in self.program.vectors else element
-            head.append(f"@group(0) @binding({number}) var<storage, {'read_write' if writes else 'read'}> data{number}: array<{element}>;")
-        head += self.locals
-        if self.special:
-            head.append("var<private> special_bits: u32 = 0u;")
-        head += [HELPERS[name] for name in HELPERS if name in self.helpers]
+            memory.append(Line(f"@group(0) @binding({number}) var<storage, {'read_write' if writes else 'read'}> data{number}: array<{element}>;", (u,)))
+        rest = ["var<private> special_bits: u32 = 0u;"] if self.special else []
+        rest += [line for name in HELPERS if name in self.helpers for line in HELPERS[name].split("\n")]
         size = ", ".join(map(str, self.program.workgroup_size))
-        main = f"@compute @workgroup_size({size})\nfn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {{"
-        return "\n".join([*head, "", main, *self.lines, "}"]) + "\n"
+        rest += ["", f"@compute @workgroup_size({size})", "fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {"]
+        return [*_plain(half), *memory, *self.locals, *_plain(rest), *self.lines, *_plain("}")]
+
+
+def _plain(texts: Iterable[str]) -> list[Line]:
+    """Lines that no instruction asks for alone."""
+    return [Line(text, ()) for text in texts]
 
 
 def _negated(u: UOp) -> UOp | None:
@@ -371,6 +388,11 @@ def _uses(instructions: Sequence[UOp]) -> list[int]:
     return counts
 
 
+def written(program: Program) -> list[Line]:
+    """The WGSL module of a program, line by line."""
+    return _Writer(program).module()
+
+
 def render(program: Program) -> str:
     """The WGSL module of a program."""
-    return _Writer(program).module()
+    return "\n".join([*(line.text for line in written(program)), ""])
