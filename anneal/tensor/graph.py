@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from anneal.errors import UsageError
 from anneal.ir.graph import toposort, users
@@ -57,16 +57,55 @@ def describe(
         ARENA.origin = None  # nothing that is made here is the user's
         program = realize.trace(outputs)
         trace, kernels = _compiled(program, stage, target)
-    same = _counterparts(outputs, program.sink.src)
+    known = know(program, buffers=buffers, names=names, modules=modules, kinds=kinds)
+    return graphs(known, _gradient_steps(), trace, kernels, title=title)[stage]
+
+
+class Known(NamedTuple):
+    """What a reader knows of a program, whatever becomes of it."""
+
+    program: realize.Program
+    inputs: list[str]
+    """A name for each input, by slot."""
+    names: dict[UOp, str]
+    """What nodes of the program are called, inputs too."""
+    modules: dict[UOp, str]
+    """The module that built each node."""
+    kinds: Mapping[str, str]
+    """The class of each module, by path."""
+    same: dict[UOp, UOp]
+    """For each node of the graphs as they were built, the node of the program that stands for it."""
+
+
+def know(
+    program: realize.Program,
+    *,
+    buffers: Mapping[Buffer, str] | None = None,
+    names: Mapping[UOp, str] | None = None,
+    modules: Mapping[UOp, str] | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> Known:
+    """What is known of a program; the caller knows names of buffers and of nodes, and the modules that built nodes."""
+    same = _counterparts(program.outputs, program.sink.src)
     placed = {same[u]: path for u, path in (modules or {}).items() if u in same}
     named = {same[u]: name for u, name in (names or {}).items() if u in same}
     nodes = [u for u in toposort(program.sink) if u is not program.sink]
     named |= variables(nodes, lambda u: _path(placed.get(u), kinds or {}))
     called = input_names(program, buffers or {})
     named |= {u: called[u.arg[0]] for u in nodes if u.op is Ops.PARAM}
-    history = History([*_gradient_steps(), *trace.events], trace.moves, [program.sink], same)
-    found = next(s for s in trace.snapshots if s.stage == stage)
-    return Graph.after(found, title=title, names=named, modules=placed, kinds=kinds, kernels=kernels, history=history)
+    return Known(program, called, named, placed, kinds or {}, same)
+
+
+def graphs(known: Known, gradients: Sequence[Event], trace: Trace, kernels: Sequence[Kernel] = (), *, title: str = "") -> dict[str, Graph]:
+    """The graph after each stage that a trace has seen, all with the history of the whole compilation; `tensor` is always there.
+
+    `gradients` are the events of the gradient rules that built the program; `kernels` are what the plan says, where there is one.
+    """
+    program = known.program
+    history = History([*gradients, *trace.events], trace.moves, [program.sink], known.same)
+    found = [s for s in trace.snapshots if s.stage in STAGES] or [Snapshot("tensor", "the program as it is written", ((program.sink,),), 0.0, 0)]
+    shared = {"title": title, "names": known.names, "modules": known.modules, "kinds": known.kinds, "history": history}
+    return {s.stage: Graph.after(s, kernels=() if s.stage in ("tensor", "simplified") else kernels, **shared) for s in found}
 
 
 def _path(module: str | None, kinds: Mapping[str, str]) -> tuple[str, ...]:
@@ -97,9 +136,7 @@ def input_names(program: realize.Program, known: Mapping[Buffer, str]) -> list[s
 def _compiled(program: realize.Program, stage: str, target: Target | None) -> tuple[Trace, list[Kernel]]:
     """What the compiler does, and the kernels where there are any by that stage."""
     if stage == "tensor":
-        trace = Trace()
-        trace.snapshots.append(Snapshot("tensor", "the program as it is written", ((program.sink,),), 0.0, 0))
-        return trace, []
+        return Trace(), []
     from anneal.codegen.target import Target
 
     target = target or Target.portable()
