@@ -23,19 +23,21 @@ from anneal.rewrite.table import Table
 from anneal.rewrite.trace import OPERANDS, Event, Move, Trace
 
 _watching: ContextVar[Trace | None] = ContextVar("watching", default=None)
+_only: ContextVar[str | None] = ContextVar("only", default=None)
 
 
 @contextmanager
-def watching(trace: Trace | None = None) -> Iterator[Trace]:
+def watching(trace: Trace | None = None, *, only: str | None = None) -> Iterator[Trace]:
     """Record every compilation and every differentiation inside, in `trace` or a new one.
 
     What was compiled before is compiled again, so that there is something to see; the plans are the same. Of two around each other the inner
-    one records. Each thread watches for itself.
+    one records. Each thread watches for itself. With `only="backward"` differentiation alone is recorded, and compilations are as without a watcher.
     """
-    token = _watching.set(trace := Trace() if trace is None else trace)
+    token, kept = _watching.set(trace := Trace() if trace is None else trace), _only.set(only)
     try:
         yield trace
     finally:
+        _only.reset(kept)
         _watching.reset(token)
 
 
@@ -62,7 +64,7 @@ _current: ContextVar[Session] = ContextVar("session", default=Session(None))  # 
 @contextmanager
 def compiling(stage: str = "") -> Iterator[Session]:
     """A session for everything that runs inside, beginning with a stage."""
-    session = Session(stage=stage)
+    session = Session(watcher() if _only.get() in (None, stage) else None, stage)
     token = _current.set(session)
     hook = REBUILT.set(None if session.trace is None else _rebuilt)
     try:

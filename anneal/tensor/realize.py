@@ -11,9 +11,10 @@ serves every graph of the same structure. A realise that fails leaves every tens
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from anneal.errors import DeviceError, ShapeError
 from anneal.ir import build
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from anneal.codegen.target import Target
     from anneal.runtime.device import Device
     from anneal.runtime.plan import Plan
+
+RAN: Final[ContextVar[Callable[[Program], None] | None]] = ContextVar("ran", default=None)
+"""Called, where somebody watches, with each program that has been run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,8 @@ class Executable:
     def _follow(self) -> None:
         """Let the tensors that a run has assigned have their new values."""
         program = self.program
+        if (observe := RAN.get()) is not None:
+            observe(program)
         new = {slot: program.buffers[slot].overwritten() for slot in sorted(set(program.assigns.values()))}
         for node, slot in program.assigns.items():
             if node in program.last:
