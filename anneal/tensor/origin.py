@@ -8,15 +8,17 @@ True
 from __future__ import annotations
 
 import functools
-import os
+import linecache
 import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 from anneal.ir.uop import ARENA, Origin
 
-_PACKAGE: Final = __file__.rpartition("tensor")[0]
-_EXAMPLES: Final = _PACKAGE + "examples" + os.sep
+# The package's place as its frames tell it: bytecode keeps the name that it was compiled under, wherever its archive lies.
+_FILE: Final = sys._getframe().f_code.co_filename
+_PACKAGE: Final = _FILE.rpartition("tensor")[0]
+_EXAMPLES: Final = _PACKAGE + "examples" + _FILE.rpartition("tensor")[2][0]
 
 
 def caller() -> Origin | None:
@@ -24,7 +26,10 @@ def caller() -> Origin | None:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) or file.startswith(_EXAMPLES):
+        example = file.startswith(_EXAMPLES)
+        if example or not file.startswith(_PACKAGE):
+            if example:  # who reads the line later finds it inside an archive, too
+                linecache.lazycache(file, frame.f_globals)
             return None if file.startswith("<frozen") else (file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
