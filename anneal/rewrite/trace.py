@@ -50,6 +50,19 @@ class Move(NamedTuple):
     after: UOp
 
 
+class Call(NamedTuple):
+    """One call of the rewriter: what it was given, what it gave, and which of the trace's events and moves are its own."""
+
+    stage: str
+    roots: tuple[UOp, ...]
+    results: tuple[UOp, ...]
+    """What each root has become."""
+    events: range
+    """Positions among the events, in the order in which the rules fired."""
+    moves: range
+    """Positions among the moves, all of them `OPERANDS`."""
+
+
 class Snapshot(NamedTuple):
     """A program after a stage; the first of a compilation, `tensor`, is the program as it was given."""
 
@@ -61,6 +74,8 @@ class Snapshot(NamedTuple):
     milliseconds: float
     rewrites: int
     """How often rules fired in the stage."""
+    lines: tuple[tuple[tuple[UOp, ...], ...], ...] = ()
+    """Of the last stage, whose result is text: for each kernel, the instructions that each line says."""
 
 
 class Trace:
@@ -71,6 +86,8 @@ class Trace:
         """Which rules have fired so far, in order."""
         self.moves: list[Move] = []
         """What else has taken another node's place, in order."""
+        self.calls: list[Call] = []
+        """Every call of the rewriter that came to its end, in order."""
         self.snapshots: list[Snapshot] = []
         """The program after each stage, compilation after compilation."""
         self.observe = observe
@@ -90,12 +107,14 @@ class Trace:
     def rewrite(self, stage: str, roots: Iterable[UOp], table: Table, *, budget: int | None = None, fix: Fix | None = None) -> Result:
         """`rewrite` with its events recorded under the name of a stage."""
         traced = {op: tuple(self._watched(f, stage, table.names, fix) for f in functions) for op, functions in table.functions.items()}
+        roots, events, moves = tuple(roots), len(self.events), len(self.moves)
         result = rewrite(roots, Table(traced, table.names), budget=budget)
         final = result.final
         for node in final:
             src = tuple([final[s] for s in node.src])
             if src != node.src:
                 self.moves.append(Move(stage, OPERANDS, node, ARENA.intern(node.op, node.dtype, src, node.arg)))
+        self.calls.append(Call(stage, roots, result.roots, range(events, len(self.events)), range(moves, len(self.moves))))
         return result
 
     def _watched(self, function: MatchFunction, stage: str, names: tuple[str, ...], fix: Fix | None) -> MatchFunction:
