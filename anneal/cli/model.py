@@ -17,7 +17,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,50 +24,8 @@ from typing import Any
 from anneal.cli.output import nearest
 from anneal.errors import UsageError
 from anneal.examples import EXAMPLES
-from anneal.examples.example import Example
-from anneal.examples.program import Program
-from anneal.export.schema.graph import Part
-from anneal.ir.graph import toposort
-from anneal.ir.ops import Ops
+from anneal.examples.model import Model, checked
 from anneal.tensor.tensor import Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What a command was given."""
-
-    name: str
-    """The example's name, or the reference to the user's function."""
-    file: str | None
-    """The user's file."""
-    value: Example | list[Tensor]
-
-    def example(self, verb: str) -> Example:
-        """The example; raises UsageError where there are only tensors."""
-        if not isinstance(self.value, Example):
-            raise UsageError(f"{self.name} returned tensors, and anneal {verb} needs a model to train: return an anneal.examples.Example")
-        return self.value
-
-    def outputs(self, part: Part, batch: int | None) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """The tensors of a part of the program, and names for its inputs."""
-        if isinstance(self.value, Example):
-            program = Program(self.value, batch=batch)
-            return program.outputs(part), program.names()
-        if part == "step":
-            self.example("with --step")
-        if batch is not None:
-            raise UsageError(f"{self.name} returned tensors, which have the shape they have: leave --batch out")
-        return (_with_gradients(self.name, self.value) if part == "backward" else self.value), {}
-
-
-def _with_gradients(name: str, tensors: list[Tensor]) -> list[Tensor]:
-    """The first tensor, the loss, and its gradients: for the tensors after it, or else for every buffer of floats below it."""
-    loss, *wanted = tensors
-    nodes = toposort(loss.uop, enter=lambda u: u.op is not Ops.DETACH)
-    wanted = wanted or [Tensor(u) for u in nodes if u.op is Ops.BUFFER and u.dtype.is_float]
-    if not wanted or loss.numel() != 1:
-        raise UsageError(f"{name}: --backward needs a loss of one element, computed from floats; return it alone, or before the tensors to differentiate for")
-    return [loss, *loss.gradient(*wanted)]
 
 
 def load(reference: str) -> Model:
@@ -85,7 +42,7 @@ def load(reference: str) -> Model:
         module = _module(file)
         value = _find(module, path, function)
         value = value() if callable(value) and not isinstance(value, Tensor) else value
-    return _checked(reference, file, value)
+    return checked(reference, file, value)
 
 
 def _module(file: str) -> ModuleType:
@@ -107,16 +64,6 @@ def _find(module: ModuleType, path: str, function: str) -> Any:
     there = [n for n, v in own if not isinstance(v, type)]
     what = f"no function {function!r} in {path}" if function else f"say which function of {path}, as {path}:{there[0] if there else 'function'}"
     raise UsageError(f"{what}: {nearest(function, there)}")
-
-
-def _checked(reference: str, file: str, value: Any) -> Model:
-    if isinstance(value, Example):
-        return Model(value.name, file, value)
-    tensors = [value] if isinstance(value, Tensor) else value
-    if isinstance(tensors, list | tuple) and tensors and all(isinstance(t, Tensor) for t in tensors):
-        return Model(reference, file, list(tensors))
-    network = "; Example('name', 'what it is', model=..., data=...) makes one of a network" if callable(value) else ""
-    raise UsageError(f"{reference} returned {type(value).__name__}: return an anneal.examples.Example, a Tensor or a list of tensors{network}")
 
 
 @contextmanager

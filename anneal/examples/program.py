@@ -21,9 +21,10 @@ from anneal.export.schema.graph import Part
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
 from anneal.ir.shape import show
+from anneal.ir.uop import UOp
 from anneal.nn.modules import Modules
 from anneal.tensor import realize, storage
-from anneal.tensor.graph import describe, input_names
+from anneal.tensor.graph import Known, describe, input_names, know
 from anneal.tensor.realize import Program as Traced
 from anneal.tensor.storage import Buffer
 from anneal.tensor.tensor import Tensor
@@ -114,9 +115,20 @@ def graph_of(
 
     Where the program was built inside `anneal.trace()`, and this is called there too, the graph knows which gradient rules made its nodes.
     """
-    known = {**{tensor.uop: f"{path}()" for tensor, path in reversed(seen.results)}, **{tensor.uop: name for name, tensor in names.items()}}
-    buffers = _buffers({**names, **seen.tensors()})
+    buffers, known = _known(names, seen)
     return describe([t.uop for t in outputs], stage, target, title=title, buffers=buffers, names=known, modules=seen.places, kinds=seen.kinds)
+
+
+def known(program: Traced, names: Mapping[str, Tensor], seen: Modules) -> Known:
+    """What a reader knows of a traced program, as `graph_of` has it."""
+    buffers, nodes = _known(names, seen)
+    return know(program, buffers=buffers, names=nodes, modules=seen.places, kinds=seen.kinds)
+
+
+def _known(names: Mapping[str, Tensor], seen: Modules) -> tuple[dict[Buffer, str], dict[UOp, str]]:
+    """Names for buffers and for nodes."""
+    results = {tensor.uop: f"{path}()" for tensor, path in reversed(seen.results)}
+    return _buffers({**names, **seen.tensors()}), {**results, **{tensor.uop: name for name, tensor in names.items()}}
 
 
 def _buffers(names: Mapping[str, Tensor]) -> dict[Buffer, str]:

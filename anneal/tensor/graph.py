@@ -20,7 +20,7 @@ from anneal.ir.uop import ARENA, Origin, UOp
 from anneal.rewrite import session
 from anneal.rewrite.trace import Event, Snapshot, Trace
 from anneal.runtime import pipeline
-from anneal.tensor import realize, storage
+from anneal.tensor import realize
 from anneal.tensor.storage import Buffer
 from anneal.view.graph import Graph
 from anneal.view.history import BACKWARD, History
@@ -156,7 +156,7 @@ def _counterparts(outputs: Sequence[UOp], traced: Sequence[UOp]) -> dict[UOp, UO
         old, new = stack.pop()
         if old not in found:
             found[old] = new
-            if storage.realised(old) is None:
+            if old.op is new.op:  # else it is in a buffer, and a parameter stands for it
                 stack.extend(zip(old.src, new.src, strict=True))
     return found
 
