@@ -1,0 +1,173 @@
+// A scene with the place of everything in it: boxes with what they say at the step that is shown, edges with their ways, frames around kernels.
+
+import { boxes, caption, contracted } from "./folding.js";
+import { RESULT, typeText } from "./nodes.js";
+
+export const HEIGHT = 38;
+const PADDING = 34; // of a box, beside its text: the phase's symbol stands left
+const NARROWEST = 64;
+const WIDEST = 300;
+
+/**
+ * Boxes and edges, and their sizes, of a scene that is still to be laid out.
+ * @param {Film} film
+ * @param {object} nodes what is known of nodes
+ * @param {object} how as `boxes` wants it, with `measure(text, small)` in pixels, `cluster(slot)` or null, and `titles`: name and note of each group
+ */
+export function plan(film, nodes, how) {
+  const made = boxes(film, nodes, how);
+  const count = made.slots.length;
+  const width = new Float32Array(count);
+  for (let i = 0; i < count; i++) width[i] = Math.min(WIDEST, Math.max(NARROWEST, PADDING + widest(made, i, film, nodes, how)));
+  const graph = { count, width, height: new Float32Array(count).fill(HEIGHT), from: made.from, to: made.to };
+  if (how.cluster) {
+    graph.cluster = Int32Array.from(made.slots, (slots) => how.cluster(slots[0]));
+    graph.clusters = how.clusters;
+  }
+  return { ...made, graph };
+}
+
+function widest(made, i, film, nodes, how) {
+  if (made.groups[i] !== null) {
+    const [title, note] = how.titles(made.groups[i], made.slots[i].length);
+    return Math.max(how.measure(title, false), how.measure(note, true));
+  }
+  let most = 0;
+  for (const id of film.stands[made.slots[i][0]]) {
+    const row = nodes.get(id);
+    const { label, extra } = caption(row, nodes, how.folded);
+    most = Math.max(most, how.measure(extra ? `${label} ${extra}` : label, false), how.measure(noteOf(row), true));
+  }
+  return most;
+}
+
+/** The small line of a box. */
+function noteOf(row) {
+  const type = typeText(row);
+  return row.name && !row.label.includes(row.name) ? `${row.name} · ${type}` : type;
+}
+
+/** A scene laid out. */
+export class Scene {
+  constructor(film, nodes, how, planned, laid) {
+    const { graph, slots, groups } = planned;
+    Object.assign(this, { film, nodes, how, slots, groups, count: graph.count, w: graph.width, h: graph.height, from: graph.from, to: graph.to });
+    const { x, y, layer, start, points, long, frames } = laid;
+    Object.assign(this, { x, y, layer, start, points, long });
+    this.box = planned.box;
+    /** The node that each box shows, -1 for a collapsed group. */
+    this.id = new Int32Array(this.count);
+    this.alive = new Uint8Array(this.count);
+    this.phase = new Uint8Array(this.count);
+    this.result = new Uint8Array(this.count);
+    this.leaf = new Uint8Array(this.count);
+    this.edgeAlive = new Uint8Array(this.from.length);
+    this.texts = new Array(this.count);
+    this.frames = this.#framed(frames);
+    this.edges = new Map();
+    for (let e = 0; e < this.from.length; e++) this.edges.set(this.from[e] * this.count + this.to[e], e);
+    this.#describe();
+    this.seek(film.position);
+  }
+
+  #framed(frames) {
+    const list = [];
+    for (let c = 0; 4 * c < frames.length; c++) {
+      const [x, y, w, h] = frames.subarray(4 * c, 4 * c + 4);
+      const members = [];
+      for (let i = 0; i < this.count; i++) if (this.how.cluster(this.slots[i][0]) === c) members.push(i);
+      const group = this.how.groupOf(this.slots[members[0]]?.[0], null);
+      if (members.length > 0 && this.groups[members[0]] === null) list.push({ group, x, y, w, h, members, text: this.how.titles(group, members.length) });
+    }
+    return list;
+  }
+
+  /** What boxes say that says the same at every step. */
+  #describe() {
+    this.shown = new Int32Array(this.count).fill(-2);
+    for (let i = 0; i < this.count; i++) {
+      if (this.groups[i] === null) continue;
+      const [label, note] = this.how.titles(this.groups[i], this.slots[i].length);
+      this.texts[i] = { label, extra: "", note, op: label };
+    }
+  }
+
+  /** Show a step. */
+  seek(step) {
+    this.film.seek(step);
+    const { ids } = this.film;
+    for (let i = 0; i < this.count; i++) {
+      const living = this.slots[i].find((slot) => ids[slot] >= 0);
+      this.alive[i] = living === undefined ? 0 : 1;
+      if (living === undefined) continue;
+      this.id[i] = this.groups[i] === null ? ids[living] : -1;
+      this.#tell(i, this.nodes.get(ids[living]));
+    }
+    this.#connect();
+  }
+
+  #tell(i, row) {
+    if (this.shown[i] === row.id) return;
+    this.shown[i] = row.id;
+    this.phase[i] = row.phase;
+    this.result[i] = row.flags & RESULT ? 1 : 0;
+    this.leaf[i] = row.src.length === 0 ? 1 : 0;
+    if (this.groups[i] === null) this.texts[i] = { ...caption(row, this.nodes, this.how.folded), note: noteOf(row), op: row.op };
+  }
+
+  #connect() {
+    const { ids, sources } = this.film;
+    const { from, to } = contracted(this.box, (slot) => (ids[slot] >= 0 ? sources[slot] : []), this.count);
+    this.edgeAlive.fill(0);
+    for (let e = 0; e < from.length; e++) {
+      const edge = this.edges.get(from[e] * this.count + to[e]);
+      if (edge !== undefined) this.edgeAlive[edge] = 1;
+    }
+  }
+
+  /** The box in which a node is seen now, or -1: folded nodes are in none. Also nodes that have gone, with `ever`. */
+  find(id, ever = false) {
+    if (id === null) return -1;
+    for (let i = 0; i < this.count; i++) if (this.alive[i] && this.id[i] === id) return i;
+    const slot = this.film.ids.indexOf(id);
+    if (slot >= 0 && this.box[slot] >= 0) return this.box[slot];
+    if (!ever) return -1;
+    const gone = this.film.stands.findIndex((ids) => ids.includes(id));
+    return gone >= 0 ? this.box[gone] : -1;
+  }
+
+  /** The boxes that stand above or below a box, over edges that live: those it reads, or with `readers` those that read it. */
+  beside(box, readers) {
+    const [ends, others] = readers ? [this.from, this.to] : [this.to, this.from];
+    const list = [];
+    for (let e = 0; e < ends.length; e++) if (this.edgeAlive[e] && ends[e] === box) list.push(others[e]);
+    return list;
+  }
+
+  /** The box at a place of the world, or -1. */
+  at(wx, wy) {
+    for (let i = 0; i < this.count; i++) {
+      if (this.alive[i] && wx >= this.x[i] && wx <= this.x[i] + this.w[i] && wy >= this.y[i] && wy <= this.y[i] + this.h[i]) return i;
+    }
+    return -1;
+  }
+
+  /** The frame whose title is at a place of the world, or null. */
+  frameAt(wx, wy, reach) {
+    return this.frames.find(({ x, y, w }) => wx >= x && wx <= x + w && wy >= y && wy <= y + Math.max(34, reach)) ?? null;
+  }
+
+  /** Left, top, right and bottom of what lives. */
+  bounds() {
+    const box = [Infinity, Infinity, -Infinity, -Infinity];
+    const grow = (x, y, w, h) => {
+      box[0] = Math.min(box[0], x);
+      box[1] = Math.min(box[1], y);
+      box[2] = Math.max(box[2], x + w);
+      box[3] = Math.max(box[3], y + h);
+    };
+    for (let i = 0; i < this.count; i++) if (this.alive[i]) grow(this.x[i], this.y[i], this.w[i], this.h[i]);
+    for (const { x, y, w, h } of this.frames) grow(x, y, w, h);
+    return box[0] === Infinity ? [0, 0, 1, 1] : box;
+  }
+}

@@ -1,0 +1,134 @@
+// The places of boxes in pixels: each layer is moved, as little as its order allows, to where its neighbours want it.
+//
+// For one layer, with the order kept and no overlap, the places nearest to those wanted (least squares) come from pooling neighbours that
+// would overlap (isotonic regression): one pass, exact. Sweeps down and up make chains straight and centre what has many neighbours.
+
+import { neighbours } from "./layout_layers.js";
+
+const GAP = 22;
+const POINT_GAP = 12;
+const ROW = 30;
+const ROW_MOST = 130;
+const STEEP = 0.09; // pixels of height for a pixel that an edge goes sideways
+const SWEEPS = 10;
+const BESIDE = 0.08; // weight of a neighbour off the spine
+
+/** @returns {{x: Float32Array, y: Float32Array, right: number, bottom: number}} left and top of every box and point; the whole's size */
+export function placing(proper, layers) {
+  const centre = new Float64Array(proper.count);
+  const apart = layers.map((layer) => distances(proper, layer));
+  layers.forEach((layer, l) => {
+    const width = apart[l].length ? apart[l][apart[l].length - 1] : 0;
+    layer.forEach((v, i) => (centre[v] = apart[l][i] - width / 2));
+  });
+  const sides = { up: weighed(proper, proper.to, proper.from, layers), down: weighed(proper, proper.from, proper.to, layers.toReversed()) };
+  for (let i = 0; i < SWEEPS; i++) {
+    for (let l = 0; l < layers.length; l++) settle(layers[l], apart[l], centre, [sides.up]);
+    for (let l = layers.length - 1; l >= 0; l--) settle(layers[l], apart[l], centre, i > SWEEPS / 2 ? [sides.up, sides.down] : [sides.down]);
+  }
+  for (let l = 0; l < layers.length; l++) settle(layers[l], apart[l], centre, [sides.up, sides.down]);
+  return corners(proper, layers, centre);
+}
+
+/** Sums of the least distances between centres, from the first of a layer. */
+function distances(proper, layer) {
+  const sums = new Float64Array(layer.length);
+  for (let i = 1; i < layer.length; i++) {
+    const [a, b] = [layer[i - 1], layer[i]];
+    const gap = a >= proper.real || b >= proper.real ? POINT_GAP : GAP;
+    sums[i] = sums[i - 1] + (proper.width[a] + proper.width[b]) / 2 + gap;
+  }
+  return sums;
+}
+
+/**
+ * Neighbours on one side. Segments between points weigh most, so that long edges are straight; then those to the neighbour from which the way
+ * on is longest, so that the spine of a graph is straight and what feeds it stands beside it.
+ */
+function weighed(proper, keys, values, layers) {
+  const side = neighbours(proper.count, keys, values);
+  const weight = new Float32Array(side.list.length);
+  const reach = new Int32Array(proper.count);
+  for (const layer of layers) {
+    for (const v of layer) {
+      let most = -1;
+      for (let k = side.start[v]; k < side.start[v + 1]; k++) most = Math.max(most, reach[side.list[k]]);
+      reach[v] = most + 1;
+      for (let k = side.start[v]; k < side.start[v + 1]; k++) {
+        const spine = reach[side.list[k]] === most ? 1 : BESIDE;
+        weight[k] = spine * (1 + 2 * (v >= proper.real) + 2 * (side.list[k] >= proper.real));
+      }
+    }
+  }
+  return { ...side, weight };
+}
+
+/** Move one layer. */
+function settle(layer, apart, centre, sides) {
+  const starts = [];
+  const means = [];
+  const weights = [];
+  layer.forEach((v, i) => {
+    let [sum, weight] = [0, 0];
+    for (const side of sides) {
+      for (let k = side.start[v]; k < side.start[v + 1]; k++) {
+        sum += side.weight[k] * centre[side.list[k]];
+        weight += side.weight[k];
+      }
+    }
+    const wish = weight > 0 ? sum / weight : centre[v];
+    starts.push(i);
+    means.push(wish - apart[i]);
+    weights.push(weight || 0.05);
+    pool(starts, means, weights);
+  });
+  starts.push(layer.length);
+  for (let p = 0; p + 1 < starts.length; p++) for (let i = starts[p]; i < starts[p + 1]; i++) centre[layer[i]] = means[p] + apart[i];
+}
+
+/** Join the last two pools while they are the wrong way round. */
+function pool(starts, means, weights) {
+  while (means.length > 1 && means[means.length - 2] > means[means.length - 1]) {
+    const [mean, weight] = [means.pop(), weights.pop()];
+    starts.pop();
+    const last = means.length - 1;
+    means[last] = (means[last] * weights[last] + mean * weight) / (weights[last] + weight);
+    weights[last] += weight;
+  }
+}
+
+function corners(proper, layers, centre) {
+  const x = new Float32Array(proper.count);
+  const y = new Float32Array(proper.count);
+  let left = Infinity;
+  for (let v = 0; v < proper.count; v++) left = Math.min(left, centre[v] - proper.width[v] / 2);
+  let right = 0;
+  for (let v = 0; v < proper.count; v++) {
+    x[v] = centre[v] - proper.width[v] / 2 - left;
+    right = Math.max(right, x[v] + proper.width[v]);
+  }
+  const { tops, heights, bottom } = rows(proper, layers, centre);
+  for (let v = 0; v < proper.count; v++) {
+    const l = proper.layer[v];
+    if (v >= proper.real) proper.height[v] = heights[l];
+    y[v] = tops[l] + (heights[l] - proper.height[v]) / 2;
+  }
+  return { x, y, right, bottom };
+}
+
+/** The top and height of each layer; more room below it where edges go far sideways. */
+function rows(proper, layers, centre) {
+  const far = new Float64Array(layers.length);
+  for (let e = 0; e < proper.from.length; e++) {
+    const l = proper.layer[proper.from[e]];
+    far[l] = Math.max(far[l], Math.abs(centre[proper.from[e]] - centre[proper.to[e]]));
+  }
+  const tops = new Float64Array(layers.length);
+  const heights = layers.map((layer) => layer.reduce((most, v) => Math.max(most, v < proper.real ? proper.height[v] : 0), 0));
+  let bottom = 0;
+  for (let l = 0; l < layers.length; l++) {
+    tops[l] = bottom;
+    bottom += heights[l] + (l + 1 < layers.length ? Math.min(ROW_MOST, ROW + STEEP * far[l]) : 0);
+  }
+  return { tops, heights, bottom };
+}
