@@ -27,6 +27,7 @@ LAYERS = (
     ("nn", "formats"),
     ("export",),
     ("examples",),
+    ("viz",),
     ("cli",),
 )
 """Left never imports right; rooms in one layer may."""

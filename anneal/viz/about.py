@@ -1,0 +1,67 @@
+"""What the page needs to know once: the examples, the rules, the ops, and whether there is a device.
+
+>>> info(State(), {})["rules"]["add_zero"]["text"]
+'x + 0 => x assumes no_signed_zero'
+"""
+
+from __future__ import annotations
+
+import platform
+from importlib import resources
+from typing import Any, Final
+
+from anneal import rules
+from anneal.errors import AnnealError
+from anneal.ir.ops import ALL_OPS
+from anneal.runtime.device import get_device
+from anneal.viz import messages
+from anneal.viz.messages import DeviceDoc, ExampleDoc, Params, RuleDoc
+from anneal.viz.state import State
+
+EXAMPLES: Final = ("mlp",)
+"""The programs for the editor, in the order of the menu."""
+
+
+def example(name: str) -> ExampleDoc:
+    """A program for the editor; its docstring is its title and what there is to see."""
+    source = resources.files("anneal.viz.programs").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    head = source.split('"""')[1]
+    title, _, doc = head.partition("\n")
+    return {"name": name, "title": title.strip().rstrip("."), "doc": " ".join(doc.split()), "source": source, "part": None}
+
+
+def rule(row: rules.Rule) -> RuleDoc:
+    """A rule as it is written."""
+    file = f"anneal/rules/{row.file}"
+    return {"group": row.group, "text": row.text, "doc": row.doc, "file": file, "line": row.line, "assumes": list(row.assumes)}
+
+
+def device(state: State) -> DeviceDoc:
+    """What there is to run on."""
+    message = state.no_device
+    if message is None:
+        try:
+            found = get_device()
+        except AnnealError as error:
+            message = str(error)
+        else:
+            features = ["shader-f16"] if found.target.float16 else []
+            return {"available": True, "description": found.description, "message": "", "remedy": "", "features": features}
+    reason, _, remedy = message.partition(": ")
+    return {"available": False, "description": "", "message": reason, "remedy": remedy, "features": []}
+
+
+def info(state: State, params: Params) -> messages.Info:  # noqa: ARG001 - as all answers
+    """Everything that does not depend on a program."""
+    return {
+        "version": "",
+        "python": platform.python_version(),
+        "source_hash": state.source_hash,
+        "examples": [example(name) for name in EXAMPLES],
+        "rules": {row.name: rule(row) for row in rules.RULES},
+        "ops": {op.name: op.doc for op in ALL_OPS},
+        "device": device(state),
+    }
+
+
+ANSWERS: Final[dict[str, Any]] = {"info": info}

@@ -1,0 +1,154 @@
+r"""Opening a program: its text is run, and the tensors of one part of it are built; nothing is compiled.
+
+>>> import asyncio
+>>> state = State()
+>>> answer = asyncio.run(open_program(state, {"source": "from anneal import Tensor\nTensor([1.0, 2.0]) * 2"}))
+>>> answer["value"], answer["parts"], [o["shape"] for o in answer["outputs"]]
+('a tensor float32(2)', ['forward'], [[2]])
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, get_args
+
+from anneal.errors import UsageError, number_of
+from anneal.examples import program as programs
+from anneal.examples.example import Example
+from anneal.examples.model import Model, checked
+from anneal.export.schema.graph import Part
+from anneal.tensor import realize
+from anneal.tensor.tensor import Tensor
+from anneal.viz import failures, messages
+from anneal.viz.messages import Failure, Params, Value
+from anneal.viz.program import NOTHING, Beside, Ran, run, watched
+from anneal.viz.rows import dim
+from anneal.viz.state import Opened, State
+
+PARTS: Final[tuple[str, ...]] = get_args(Part)
+_NEEDS: Final = "A training step needs an anneal.examples.Example, gradients a loss of one element."
+_LISTED: Final = 4
+
+
+class ProgramError(Exception):
+    """A program of the user's has failed: what the page is told of it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure["message"])
+        self.failure = failure
+
+
+async def open_program(state: State, params: Params) -> messages.Opened:
+    """Run a text and build its tensors. Raises ProgramError for what goes wrong in it."""
+    began = time.perf_counter()
+    source, name = messages.text(params, "source"), messages.text(params, "name", "program")
+    asked = params.get("part")
+    if asked is not None and asked not in PARTS:
+        raise UsageError(f"no part {asked!r} of a program: there are {', '.join(PARTS)}")
+    files = _files(params.get("files") or {})
+    _close(state)
+    ran = Ran(source, Beside(files))
+    try:
+        with watched(ran):
+            await run(ran)
+            built = _build(ran, name, asked)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever the user's program does
+        told = failures.failure(error, ran, ran.line)
+        ran.close()
+        raise ProgramError(told) from None
+    if built is None:
+        told = failures.no_value(ran)
+        ran.close()
+        raise ProgramError(told)
+    state.program = opened = built.opened
+    opened.closing.append(ran.close)
+    return {
+        "name": opened.name,
+        "part": opened.part,
+        "parts": list(built.parts),
+        "printed": ran.printed.text(),
+        "value": built.value,
+        "note": built.note,
+        "outputs": outputs(opened),
+        "inputs": inputs(opened),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def _files(files: object) -> dict[str, str]:
+    """The modules beside the program; raises UsageError for what is none."""
+    if not isinstance(files, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in files.items()):
+        raise UsageError("files is to be an object of texts by path")
+    return dict(files)
+
+
+def _close(state: State) -> None:
+    """Let go of the program that is open, and of all its nodes."""
+    if state.program is not None:
+        state.program.close()
+        state.program = None
+        gc.collect()  # a program's functions and classes are cycles
+
+
+class _Built(NamedTuple):
+    opened: Opened
+    parts: tuple[Part, ...]
+    value: str
+    note: str | None
+
+
+def _build(ran: Ran, name: str, asked: Part | None) -> _Built | None:
+    """What there is to show of a program that has run; None where there is nothing."""
+    if ran.value is NOTHING or ran.value is None:
+        return None if ran.last is None else _as_it_ran(ran, name, ran.last)
+    model = checked("the program", None, ran.value, verb="ends in", ask="its last expression is to be")
+    parts = model.parts
+    part = parts[0] if asked is None or asked not in parts else asked
+    note = None if asked in (None, part) else f"There is no part “{asked}” of it. {_NEEDS}"
+    tensors, names = model.outputs(part, None)
+    traced = realize.trace([t.uop for t in tensors])
+    known = programs.known(traced, names, ran.seen)
+    opened = Opened(name, ran.source, part, model, tensors, traced, known, ran.built)
+    return _Built(opened, parts, _words(model), note)
+
+
+def _as_it_ran(ran: Ran, name: str, program: realize.Program) -> _Built:
+    """A program without a value that has computed something itself."""
+    known = programs.known(program, {}, ran.seen)
+    opened = Opened(name, ran.source, "forward", None, [], program, known, ran.built)
+    note = "The program ends without a value, so this is the last computation that it ran by itself. End it with a tensor to see that one."
+    return _Built(opened, ("forward",), f"the last computation that ran, of {number_of(len(program.outputs), 'output')}", note)
+
+
+def _words(model: Model) -> str:
+    """What is shown, in words."""
+    if isinstance(model.value, Example):
+        return f"{model.value.name}: {model.value.doc}"
+    if len(model.value) == 1:
+        return f"a tensor {_typed(model.value[0])}"
+    more = ", …" if len(model.value) > _LISTED else ""
+    return f"{number_of(len(model.value), 'tensor')}: {', '.join(map(_typed, model.value[:_LISTED]))}{more}"
+
+
+def _typed(tensor: Tensor) -> str:
+    dims = ", ".join(str(dim(d)) for d in tensor.shape)
+    return f"{tensor.dtype.name}({dims})" if dims else tensor.dtype.name
+
+
+def outputs(opened: Opened) -> list[Value]:
+    """The outputs of a program, in order."""
+    found = []
+    for number, node in enumerate(opened.traced.sink.src):
+        name = opened.known.names.get(node) or f"output{number}"
+        found.append(Value(name=name, dtype=node.dtype.name, shape=[dim(d) for d in Tensor(node).shape]))
+    return found
+
+
+def inputs(opened: Opened) -> list[Value]:
+    """What a program reads, by slot."""
+    return [Value(name=n, dtype=b.dtype.name, shape=list(b.shape)) for n, b in zip(opened.known.inputs, opened.traced.buffers, strict=True)]
+
+
+ANSWERS: Final[dict[str, Any]] = {"open": open_program}
