@@ -27,6 +27,7 @@ VERBS: Final = {
     "graph": "show the graph of a model's program",
     "kernels": "show the kernels that a program becomes, and why",
     "explain": "explain an op, a rule, a stage or an expression, with a real trace",
+    "viz": "open the compiler in a browser, on a model: see, run and train it there",
     "doctor": "check this system and its devices",
     "bench": "measure compiling and running, against this device's peaks",
 }

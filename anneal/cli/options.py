@@ -18,8 +18,8 @@ from anneal.errors import UsageError, meant
 
 VALUED: Final = frozenset(
     {
-        "--batch", "--device", "--diff", "--find", "--let", "--load", "--log", "--lr", "--node",
-        "--only", "--optimizer", "--output", "--resume", "--save", "--seed", "--stage", "--steps", "--svg",
+        "--batch", "--device", "--diff", "--find", "--host", "--let", "--load", "--log", "--lr", "--node", "--only",
+        "--optimizer", "--output", "--port", "--resume", "--save", "--seed", "--site", "--stage", "--steps", "--svg",
     }
 )  # fmt: skip
 """Every option that takes a value, so that a verb can be told from a value before it is known which verb it is."""
