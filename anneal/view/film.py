@@ -54,7 +54,7 @@ class Step(NamedTuple):
     after: UOp | None
     """What the rule gave."""
     at: int | None
-    """The place of that."""
+    """The place of that; None where it has left again: what reads it became a node that is there already."""
     change: Change
 
 
@@ -107,7 +107,9 @@ class Scene(NamedTuple):
     title: str
     """What is rewritten."""
     kernel: int | None
-    """The one kernel in which the result stands."""
+    """The one kernel in which the result stands, or the first of those that were lowered alike."""
+    times: int
+    """How often the rewriter was called for the same."""
     rules: tuple[str, ...]
     """The rules that fired, in order: one a step."""
     trace: Trace
@@ -122,14 +124,16 @@ class Scene(NamedTuple):
 
 
 def scenes(trace: Trace, stage: str, names: Sequence[str] = ()) -> list[Scene]:
-    """A scene for each call of the rewriter in a stage in which a rule fired; `names` are those of the kernels."""
-    calls = [call for call in trace.calls if call.stage == stage and call.events]
+    """A scene for each call of the rewriter in a stage in which a rule fired, equal ones once; `names` are those of the kernels."""
+    calls: dict[tuple[tuple[UOp, ...], tuple[Event, ...]], list[Call]] = {}
+    for call in trace.calls:
+        if call.stage == stage and call.events:
+            calls.setdefault((call.roots, tuple(trace.events[i] for i in call.events)), []).append(call)
     kernel_of = _kernel_of(trace, stage)
     made = []
-    for call in calls:
-        kernel = kernel_of(call)
-        rules = tuple(trace.events[i].rule for i in call.events)
-        made.append(Scene(_title(call, kernel, names), kernel, rules, trace, call))
+    for (_, events), same in calls.items():
+        kernel = kernel_of(same[0])
+        made.append(Scene(_title(same[0], kernel, names), kernel, len(same), tuple(e.rule for e in events), trace, same[0]))
     return made
 
 
@@ -197,10 +201,14 @@ def _steps(picture: Picture, trace: Trace, call: Call) -> Iterator[Step]:
             picture.put(node, moved[node])
             continue
         if last is not None:
-            yield Step(*last[0], last[1], picture.change())
+            yield _step(*last, picture)
         last = event, picture.put(event.before, event.after)
     if last is not None:
-        yield Step(*last[0], last[1], picture.change())
+        yield _step(*last, picture)
+
+
+def _step(event: Event, slot: int, picture: Picture) -> Step:
+    return Step(*event, slot if slot in picture.node else None, picture.change())
 
 
 def _worked_on(goals: Iterable[UOp], became: Mapping[UOp, UOp]) -> Iterator[UOp]:
