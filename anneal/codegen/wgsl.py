@@ -83,7 +83,6 @@ class _Writer:
         self.program = program
         self.lines: list[Line] = []
         self.said: tuple[UOp, ...] = ()
-        """The instruction being written, and what is written in place in it."""
         self.inline: dict[UOp, tuple[UOp, ...]] = {}
         self.depth = 1
         self.text: dict[UOp, str] = {}
@@ -319,8 +318,6 @@ class _Writer:
             return a
         return f"{wgsl_type(goal)}({_bare(a)})"
 
-    # The module.
-
     def module(self) -> list[Line]:
         """The whole module."""
         for u, count in zip(self.program.instructions, self.uses, strict=True):
@@ -393,6 +390,11 @@ def written(program: Program) -> list[Line]:
     return _Writer(program).module()
 
 
+def joined(lines: Iterable[Line]) -> str:
+    """Lines as a text."""
+    return "".join(f"{line.text}\n" for line in lines)
+
+
 def render(program: Program) -> str:
     """The WGSL module of a program."""
-    return "\n".join([*(line.text for line in written(program)), ""])
+    return joined(written(program))

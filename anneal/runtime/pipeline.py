@@ -22,7 +22,7 @@ from anneal.codegen.opts import choose
 from anneal.codegen.program import Program
 from anneal.codegen.target import Target
 from anneal.codegen.tiles import lower_tiled, tiling_for
-from anneal.codegen.wgsl import render
+from anneal.codegen.wgsl import joined, written
 from anneal.errors import CompileError, UsageError
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
@@ -57,6 +57,8 @@ class Compilation:
     """After `lowered`: the bodies by binding number."""
     programs: list[Program] = field(default_factory=list)
     """After `lowered`: their instructions."""
+    lines: tuple[tuple[tuple[UOp, ...], ...], ...] = ()
+    """After `wgsl`: for each kernel, the instructions that each line of its text says."""
     plan: Plan | None = None
     """After `wgsl`."""
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -116,7 +118,9 @@ def _instructions(sink: UOp, outer: frozenset[UOp] | None, target: Target, lines
 
 def _write(work: Compilation) -> None:
     assert work.scheduled is not None
-    texts = {p: (render(p), print_program(p.instructions)) for p in dict.fromkeys(work.programs)}
+    lines = {p: written(p) for p in dict.fromkeys(work.programs)}
+    texts = {p: (joined(of), print_program(p.instructions)) for p, of in lines.items()}
+    work.lines = tuple(tuple(line.uops for line in lines[p]) for p in work.programs)
     work.plan = assemble(work.inputs, work.scheduled, work.bound, work.programs, [texts[p] for p in work.programs], work.target)
 
 
@@ -198,7 +202,7 @@ def _run(sink: UOp, target: Target, counted: Session, stages: Sequence[Stage]) -
         stage.run(work)
         work.milliseconds[stage.name] = took = (time.perf_counter() - start) * 1e3
         if counted.trace is not None:
-            counted.trace.snapshots.append(Snapshot(stage.name, stage.ensures, work.graphs(), took, counted.rewrites - before))
+            counted.trace.snapshots.append(Snapshot(stage.name, stage.ensures, work.graphs(), took, counted.rewrites - before, work.lines))
     return work
 
 

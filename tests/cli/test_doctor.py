@@ -137,8 +137,8 @@ def test_a_device_that_computes_wrong_numbers_is_named(
 
 @pytest.mark.usefixtures("quick")
 def test_a_device_that_rejects_a_shader_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    render = "anneal.runtime.pipeline.render"
-    monkeypatch.setattr(render, lambda program: "@compute @workgroup_size(1)\nfn main() {\n  let x: i32 = 1.5;\n}\n")
+    joined = "anneal.runtime.pipeline.joined"
+    monkeypatch.setattr(joined, lambda lines: "@compute @workgroup_size(1)\nfn main() {\n  let x: i32 = 1.5;\n}\n")
     monkeypatch.setattr("anneal.runtime.pipeline._plans", {})
     document = examined(capsys, 3)
     problem = next(p for p in document["problems"] if p["problem"].startswith("webgpu: kernel"))

@@ -1,0 +1,93 @@
+"""Which nodes each line of a kernel's WGSL says: its instructions, and the nodes of earlier stages that these came from.
+
+The instructions are told by the writer of WGSL itself; the rest is read from the history of the compilation, so nothing is guessed. A line that
+no instruction asks for alone, such as a helper function's, has no nodes.
+
+>>> import anneal
+>>> from anneal.tensor import graph, realize
+>>> with anneal.trace() as trace:
+...     program = realize.trace([(anneal.Tensor([1.0, 2.0]) + 1).uop])
+...     plan = realize.compile_program(program, anneal.Target.portable())
+>>> known = graph.graphs(graph.know(program), [], trace, [])
+>>> [said] = nodes_of_lines(trace.snapshots, known["lowered"].history)
+>>> text = plan.kernels[0].wgsl.splitlines()
+>>> text[-2], [u.op.name for u in said[len(text) - 1][:6]]
+('  data0[r0] = data1[r0] + 1.0;', ['store', 'param', 'add', 'load', 'param', 'add'])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypedDict
+
+from anneal.errors import UsageError, number_of
+from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
+from anneal.ir.uop import UOp
+from anneal.rewrite.trace import Snapshot
+from anneal.view.history import LEAVES, History
+from anneal.viz.state import Opened, State
+
+EARLIER: Final = ("tensor", "simplified", "kernels")
+"""The stages whose nodes are told besides instructions."""
+
+
+class Lines(TypedDict):
+    """The lines of one kernel."""
+
+    lines: list[tuple[int, list[int]]]
+    """Line number, from 1, and the ids of its nodes: instructions first, in the order of writing, then nodes of earlier stages."""
+
+
+def nodes_of_lines(snapshots: Sequence[Snapshot], history: History) -> list[dict[int, list[UOp]]]:
+    """For each kernel of a compilation that came to its end, the nodes that each line says, by line number from 1; lines without nodes are left out."""
+    last = {s.stage: s for s in snapshots}
+    written = last["wgsl"].lines
+    found = [{at: list(dict.fromkeys(uops)) for at, uops in enumerate(lines, 1) if uops} for lines in written]
+    whole = _targets(_nodes(r for stage in EARLIER[:2] for roots in last[stage].graphs for r in roots), history)
+    for said, roots in zip(found, last[EARLIER[2]].graphs, strict=True):
+        places: dict[UOp, list[int]] = {}
+        for at, uops in said.items():
+            for u in uops:
+                places.setdefault(u, []).append(at)
+        for node, targets in {**whole, **_targets(_nodes(roots), history)}.items():
+            for at in sorted({at for u in targets for at in places.get(u, ())}):
+                said[at].append(node)
+    return [{at: list(dict.fromkeys(uops)) for at, uops in said.items()} for said in found]
+
+
+def _nodes(roots: Iterable[UOp]) -> list[UOp]:
+    return [u for u in toposort(*roots) if u.op is not Ops.SINK]
+
+
+def _targets(nodes: Iterable[UOp], history: History) -> dict[UOp, list[UOp]]:
+    """What each node became, apart from leaves, which are written wherever they are read."""
+    return {u: [b for b in history.became(u) if b.op not in LEAVES] for u in nodes if u.op not in LEAVES}
+
+
+def of_program(opened: Opened) -> list[dict[int, list[UOp]]]:
+    """The nodes of each line, for every kernel of a program; found once a compilation."""
+    trace = opened.compiled.trace
+    kept = opened.kept.get("lines")
+    if kept is None or kept[0] is not trace:
+        kept = opened.kept["lines"] = (trace, nodes_of_lines(trace.snapshots, opened.graph("lowered").history))
+    found: list[dict[int, list[UOp]]] = kept[1]
+    return found
+
+
+def kernel_number(opened: Opened, value: object) -> int:
+    """A kernel's place in the plan, as a request has it; raises UsageError where there is no such kernel."""
+    count = len(opened.compiled.plan.kernels)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+        raise UsageError(f"no kernel {value!r}: the program has {number_of(count, 'kernel')}, numbered from 0")
+    return value
+
+
+def lines(state: State, params: Mapping[str, Any]) -> Lines:
+    """Answer `lines {kernel}`."""
+    opened = state.open
+    said = of_program(opened)[kernel_number(opened, params.get("kernel"))]
+    return {"lines": [(at, opened.numbers(uops)) for at, uops in said.items()]}
+
+
+ANSWERS: Final = {"lines": lines}
