@@ -33,6 +33,8 @@ LAYERS = (
 """Left never imports right; rooms in one layer may."""
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 FILE_MOST, FUNCTION_MOST = 400, 60
+PROGRAMS = "anneal.viz.programs."
+"""What a user would write: it imports the package as users do."""
 GENERATED = frozenset({"anneal.rules.compiled"})
 
 THIRD_PARTY: Mapping[str, Callable[[str], bool]] = {
@@ -106,7 +108,7 @@ def test_left_never_imports_right() -> None:
         f"{module} imports {other}"
         for module, others in INSIDE.items()
         for other in others
-        if (here := room_of(module)) is not None and ((there := room_of(other)) is None or RANK[there] > RANK[here])
+        if (here := room_of(module)) is not None and not module.startswith(PROGRAMS) and ((there := room_of(other)) is None or RANK[there] > RANK[here])
     ]
     assert not wrong
 

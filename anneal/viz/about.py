@@ -18,7 +18,7 @@ from anneal.viz import messages
 from anneal.viz.messages import DeviceDoc, ExampleDoc, Params, RuleDoc
 from anneal.viz.state import State
 
-EXAMPLES: Final = ("mlp",)
+EXAMPLES: Final = ("mlp", "conv", "matmul", "softmax", "layernorm", "attention", "gradient", "transformer")
 """The programs for the editor, in the order of the menu."""
 
 
