@@ -32,6 +32,7 @@ const LOOK = {
   ".cm-matchingBracket": { backgroundColor: "color-mix(in srgb, var(--forward) 30%, transparent) !important" },
   ".cm-selectionMatch": { backgroundColor: "color-mix(in srgb, var(--fused) 30%, transparent)" },
   ".cm-wrong": { backgroundColor: "var(--error-soft)", boxShadow: "inset 3px 0 0 var(--error)" },
+  ".cm-where": { textDecoration: "underline wavy var(--error)", textDecorationSkipInk: "none" },
   ".cm-shown": { backgroundColor: "var(--mark)", boxShadow: "inset 3px 0 0 var(--fused)" },
   ".cm-panels, .cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--ink)", border: "1px solid var(--line)", borderRadius: "6px" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--accent-soft)", color: "var(--accent-ink)" },
@@ -56,7 +57,7 @@ export function makeMirror(place, { label, change, cursor, leave }) {
     },
     provide: (field) => EditorView.decorations.from(field),
   });
-  const wrong = { line: null, shown: null };
+  const wrong = { failure: null, shown: null };
   let told = true; // false while the page itself changes the text
 
   const root = place.attachShadow({ mode: "open" });
@@ -93,8 +94,8 @@ export function makeMirror(place, { label, change, cursor, leave }) {
       editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: value }, selection: { anchor: 0 } });
       told = true;
     },
-    mark(line) {
-      wrong.line = line;
+    mark(failure) {
+      wrong.failure = failure?.line ? failure : null;
       wrong.shown = null;
       draw();
     },
@@ -108,9 +109,18 @@ export function makeMirror(place, { label, change, cursor, leave }) {
   };
 }
 
-function lineMarks(doc, { line, shown }, Decoration) {
-  const found = [[shown, "cm-shown"], [line, "cm-wrong"]].filter(([number]) => number !== null && number >= 1 && number <= doc.lines);
-  return Decoration.set(found.map(([number, name]) => Decoration.line({ class: name }).range(doc.line(number).from)), true);
+/** The line of a failure, underlined where it is known how far, and the line that is shown; lines the text does not have are left out. */
+function lineMarks(doc, { failure, shown }, Decoration) {
+  const ranges = [];
+  const there = (number) => Number.isInteger(number) && number >= 1 && number <= doc.lines;
+  if (there(shown)) ranges.push(Decoration.line({ class: "cm-shown" }).range(doc.line(shown).from));
+  if (there(failure?.line)) {
+    const { from, to } = doc.line(failure.line);
+    ranges.push(Decoration.line({ class: "cm-wrong" }).range(from));
+    const [start, end] = [from + (failure.column ?? 1) - 1, Math.min(to, from + (failure.end_column ?? 0) - 1)];
+    if (failure.column && from <= start && start < end) ranges.push(Decoration.mark({ class: "cm-where" }).range(start, end));
+  }
+  return Decoration.set(ranges, true);
 }
 
 /** The kinds of words that CodeMirror's own style knows, in the page's colours. */

@@ -30,7 +30,7 @@ export function makePlain(place, { label, change, cursor, leave }) {
     text: (value) => {
       if (area.value !== value) area.value = value;
     },
-    mark: (line) => area.setAttribute("aria-invalid", String(line !== null)),
+    mark: (failure) => area.setAttribute("aria-invalid", String(Boolean(failure?.line))),
     show: select,
     focus: () => area.focus(),
   };

@@ -21,7 +21,6 @@ export async function mount(element, context) {
   element.append(below(context, code));
 
   store.on(["source"], ({ source }) => code.text(source));
-  store.on(["error", "opened"], ({ error }) => code.mark(error?.line ?? null));
   store.on(["jump"], ({ jump }) => {
     if (jump === null) return;
     code.show(jump);
@@ -131,34 +130,44 @@ function below({ store }, code) {
   const wrong = el("div", { class: "wrong", role: "alert" });
   const printed = el("pre", { class: "printed", tabindex: "0", "aria-label": "Printed by the program" });
   const value = el("p", { class: "value" });
-  const draw = ({ opened, error, source }) => {
+  const draw = ({ opened, error }) => {
     replace(wrong, error ? failure(error, code) : []);
     wrong.hidden = error === null;
     printed.textContent = (error?.printed || (error === null ? opened?.printed : "")) ?? "";
     printed.hidden = printed.textContent === "";
     replace(value, error === null && opened !== null ? shown(opened) : []);
     value.hidden = value.childNodes.length === 0;
-    code.mark(error?.line ?? null, source);
+    code.mark(error);
   };
   store.on(["opened", "error"], draw);
   draw(store.state);
   return el("div", { class: "below" }, wrong, printed, value);
 }
 
-function failure({ kind, message, line, hint }, code) {
-  const jump = () => {
-    code.show(line);
-    code.focus();
+function failure({ kind, message, line, hint, frames = [] }, code) {
+  const at = (number, text) => {
+    const jump = () => {
+      code.show(number);
+      code.focus();
+    };
+    return el("button", { type: "button", class: "link", onclick: jump }, text);
   };
+  const calls = frames.length > 1 ? frames.map(({ file, line: number, name, text }) => call(file, number, name, text, at)) : [];
   return [
-    el("p", {}, el("strong", {}, kind), line ? [" in ", el("button", { type: "button", class: "link", onclick: jump }, `line ${line}`)] : null),
+    el("p", {}, el("strong", {}, kind), line ? [" in ", at(line, `line ${line}`)] : null),
     el("pre", {}, message),
     hint && el("p", { class: "hint" }, hint),
+    calls.length > 0 && el("details", {}, el("summary", {}, `${calls.length} calls led there`), el("ol", {}, calls)),
   ];
 }
 
-function shown({ value, outputs }) {
+function call(file, line, name, text, at) {
+  const where = file === "program.py" ? at(line, `line ${line}`) : `${file}, line ${line}`;
+  return el("li", {}, where, ` in ${name}: `, el("code", {}, (text ?? "").trim()));
+}
+
+function shown({ value, outputs, note }) {
   const first = outputs.slice(0, 3).map(({ name, dtype, shape }) => `${name ? `${name}: ` : ""}${dtype} ${shape.length > 0 ? `(${shape.join(", ")})` : "scalar"}`);
   const rest = outputs.length > 3 ? `, and ${outputs.length - 3} more` : "";
-  return [value ? `${value} ` : "", el("span", { class: "mono" }, first.join(", ") + rest)];
+  return [note && el("strong", {}, `${note} `), value ? `${value} ` : "", el("span", { class: "mono" }, first.join(", ") + rest)];
 }

@@ -19,7 +19,7 @@ export function mountLanding(element) {
       "div",
       {},
       el("p", {}, "anneal is a tensor compiler in pure Python, and this is the real one: the same package, running in this tab."),
-      el("p", {}, "Follow a program from tensors to GPU kernels: every stage of its graph, every rewrite with the rule that made it. Then run it, and train it, on your own GPU."),
+      el("p", {}, "Follow a program to its GPU kernels, stage by stage, each rewrite with the rule that made it; then run and train it on your GPU."),
       el("p", {}, "Pick an example or write your own. Nothing you write leaves this machine. ", readMore()),
     ),
     el("button", { type: "button", class: "button quiet", "aria-label": "Close this introduction", onclick: close }, "×"),
@@ -50,10 +50,13 @@ export function mountBusy(element, { store }, stop) {
   draw(store.state);
 }
 
+const phone = matchMedia("(max-width: 639px)");
+
 /** Which of program, graph and inspector is shown where there is no room for all. */
 export function mountSwitch(element) {
   const buttons = [...element.querySelectorAll("button")];
   const show = (side) => {
+    if (side === "graph" && !phone.matches) return; // it is there already
     document.body.dataset.side = side;
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.side === side));
   };
@@ -67,7 +70,7 @@ export function mountFoot(element, { store, notice }) {
   const draw = ({ info, compiled }) => {
     const parts = [];
     if (info !== null) {
-      parts.push(el("span", { title: `Source ${info.source_hash}` }, `anneal ${info.version}`), el("span", { class: "only-wide" }, `Python ${info.python}`), device(info.device, notice));
+      parts.push(el("span", { title: `Source ${info.source_hash}` }, `anneal ${info.version || info.source_hash.slice(0, 8)}`), el("span", { class: "only-wide" }, `Python ${info.python}`), device(info.device, notice));
     }
     if (compiled !== null) {
       const total = compiled.stages.reduce((sum, { milliseconds }) => sum + (milliseconds ?? 0), 0);

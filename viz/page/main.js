@@ -8,6 +8,7 @@ import { missing, mountBusy, mountFoot, mountLanding, mountSwitch } from "./fram
 import { makeHelp } from "./help.js";
 import { mountInspector, PANES, place } from "./inspector.js";
 import { makeKeys } from "./keys.js";
+import { keep, recall } from "./memory.js";
 import { makeNotice } from "./notice.js";
 import * as pipeline from "./pipeline.js";
 import { makeSession } from "./session.js";
@@ -24,6 +25,8 @@ const at = (id) => document.getElementById(id);
 const FIRST = {
   source: "",
   ran: "", // the text that was run last
+  unfinished: null, // the text that runs
+  stopped: null, // the text that was stopped
   part: null,
   name: "program",
   stage: "tensor",
@@ -51,9 +54,9 @@ async function main() {
   const store = makeStore(FIRST);
   const notice = makeNotice(at("notices"));
   const compiler = makeCompiler({ starting: (text) => store.state.info === null && store.set({ busy: text }), failed: (message) => broken(message, context) });
-  const session = makeSession(store, compiler, notice);
   const keys = makeKeys();
-  const context = { store, compiler, session, notice, keys, el, nodes: null, graph: null, reveal: mountSwitch(at("switch")) };
+  const context = { store, compiler, notice, keys, el, nodes: null, graph: null, reveal: mountSwitch(at("switch")), begin: () => begin(context) };
+  const session = (context.session = makeSession(context));
   const theme = followTheme(store);
   mountSplitters(at("desk"));
   mountBusy(at("busy"), context, session.stop);
@@ -63,27 +66,35 @@ async function main() {
   context.share = makeShare(context, PANES.map(([name]) => name));
   const { makeNodes } = await import("./nodes.js");
   context.nodes = makeNodes(context);
-  const info = compiler.request("info");
+  context.first = compiler.request("info");
+  context.first.catch(() => null); // `begin` says what is wrong
   context.graph = await place(at("graph"), "The graph", () => import("./graph.js"), context);
   [context.editor] = await Promise.all([editor.mount(at("program"), context), mountInspector(at("inspector"), context)]);
   const help = makeHelp(keys, MARKS);
   replace(at("tools"), tools(context, theme, help));
   bindKeys(context, { theme, help });
   followBusy(store);
-  await begin(info, context);
+  followLine(context);
+  keepProgram(store);
+  await begin(context);
 }
 
 /** Opens what the address says, once the compiler is there. */
-async function begin(info, context) {
-  const { store, share, notice } = context;
+async function begin(context) {
+  const { store, share, notice, compiler } = context;
   try {
-    store.set({ info: await info });
+    const info = await (context.first ?? compiler.request("info"));
+    store.set({ info });
   } catch (error) {
+    context.first = null;
     if (error.kind !== "WorkerError" && error.kind !== "Stopped") store.set({ error, busy: null });
     return;
   }
-  keepProgram(store);
-  if (!store.state.info.device.available) notice(`${missing(store.state.info.device)} Everything but running works here.`, { key: "device", stays: true });
+  const { device } = store.state.info;
+  if (!device.available && !recall("device-told", false)) {
+    keep("device-told", true); // the foot goes on saying it
+    notice(`${missing(device)} Everything but running works here.`, { key: "device", stays: true });
+  }
   await share.open(() => firstProgram(store.state.info, notice));
 }
 
@@ -114,6 +125,15 @@ function followBusy(store) {
   });
 }
 
+/** Marks the nodes that the line under the cursor has made. */
+function followLine({ store, nodes }) {
+  store.on(["line"], ({ line, opened, source, ran }) => {
+    if (opened === null || source !== ran || nodes.byLine === undefined) return;
+    const ids = line === null ? [] : nodes.byLine(line);
+    store.set({ highlight: ids.length > 0 ? { before: [], after: ids } : null });
+  });
+}
+
 /** The worker has failed: say so, and offer a new one. */
 function broken(message, { store, notice, session }) {
   store.set({ busy: null });
@@ -122,7 +142,8 @@ function broken(message, { store, notice, session }) {
     document.body.dataset.state = "starting";
     session.stop();
   };
-  notice(`The compiler has stopped working (${message}). Your text is kept.`, { kind: "error", key: "broken", action: { label: "Start it again", run: again } });
+  const last = message.trim().split("\n").at(-1).slice(0, 200); // of a traceback, what happened
+  notice(`The compiler has stopped working (${last}). Your text is kept.`, { kind: "error", key: "broken", action: { label: "Start it again", run: again } });
 }
 
 function tooOld() {

@@ -10,11 +10,9 @@ const NOTHING = Object.freeze({ scene: null, step: null, node: null, kernel: nul
 
 /**
  * The session of a page.
- * @param {object} store the page's state
- * @param {object} compiler answers requests
- * @param {(text: string, options?: object) => void} notice shows a message
+ * @param {object} context store, compiler, notice; `begin()` starts the page's first program, where a new worker comes before there was one
  */
-export function makeSession(store, compiler, notice) {
+export function makeSession({ store, compiler, notice, begin }) {
   let turn = 0; // of several programs asked for, only the last is shown
   let shown = null; // the last program that could be opened
 
@@ -24,12 +22,13 @@ export function makeSession(store, compiler, notice) {
     const late = () => mine !== turn;
     const stage = view.stage ?? store.state.stage;
     const { source, part, name, files } = program;
-    store.set({ source, part, name, ran: source, error: null, busy: "Running the program" });
+    store.set({ source, part, name, ran: source, unfinished: source, error: null, busy: "Running the program" });
     let opened = null;
     try {
       opened = await compiler.request("open", { source, part, name, ...(files ? { files } : {}) });
       if (late()) return false;
       shown = { ...program, part: opened.part };
+      store.set({ unfinished: null });
       const early = { ...NOTHING, opened, compiled: null, part: opened.part, stage: "tensor" };
       if (stage === "tensor") store.set(early);
       store.set({ busy: "Compiling" });
@@ -49,7 +48,7 @@ export function makeSession(store, compiler, notice) {
   function fail(error, opened) {
     if (error.kind === "Stopped") return; // `stop` says so, and goes on
     if (opened !== null && store.state.opened !== opened) store.set({ ...NOTHING, opened, compiled: null, stage: "tensor" });
-    store.set({ error, busy: null });
+    store.set({ error, unfinished: null, busy: null });
   }
 
   /** Looks at a place of the program that is open: what a link says. */
@@ -71,21 +70,23 @@ export function makeSession(store, compiler, notice) {
   /** Ends whatever runs, and opens the last program that worked in a new worker. */
   async function stop() {
     turn += 1;
-    store.set({ busy: "Starting a new compiler" });
+    const { stage, scene, step, kernel, pane, path } = store.state;
+    store.set({ busy: "Starting a new compiler", stopped: store.state.unfinished, opened: null, compiled: null, ...NOTHING });
     compiler.restart();
     notice("Stopped. Your text is as you left it; a new compiler is starting.", { key: "stopped" });
-    await again();
+    await again({ stage, scene, step, kernel, pane, path });
   }
 
-  async function again() {
-    const { source, name, stage, scene, step, kernel, pane, path } = store.state;
-    if (shown === null) {
+  async function again(view) {
+    const { source, name, info } = store.state;
+    if (info === null) await begin();
+    else if (shown === null) {
       await compiler.request("info").catch(() => null);
       store.set({ busy: null });
-      return;
+    } else {
+      await show(shown, view);
+      if (source !== shown.source) store.set({ source, name });
     }
-    await show(shown, { stage, scene, step, kernel, pane, path });
-    if (source !== shown.source) store.set({ source, name });
   }
 
   /** Puts a program into the editor without running it. */

@@ -41,17 +41,18 @@ async function launch(info, notice) {
   }
 }
 
-/** Keeps the user's program for the next visit; `ran` turns true when it came to an end, so that an endless one is not started again by itself. */
+/** Keeps the user's program for the next visit; `ran` is false while it has not come to an end, so that an endless one is not started again by itself. */
 export function keepProgram(store) {
   let timer = 0;
-  const write = ({ source, part, name, info, opened, error, busy }) => {
+  const write = () => {
+    const { source, part, name, info, unfinished, stopped } = store.state;
     const example = exampleOf(info, { source, name })?.name ?? null;
-    keep("program", { source: example === null ? source : "", part, name, example, ran: busy === null || opened !== null || error !== null });
+    keep("program", { source: example === null ? source : "", part, name, example, ran: source !== unfinished && source !== stopped });
   };
-  store.on(["source", "part", "busy"], (state) => {
+  store.on(["source", "part", "unfinished"], ({ source, unfinished }, changed) => {
     clearTimeout(timer);
-    if (state.info === null || !state.source) return;
-    if (state.busy === "Running the program") write({ ...state, opened: null, error: null });
-    else timer = setTimeout(() => write(store.state), 300);
+    if (!source) return;
+    if (changed.has("unfinished") && unfinished !== null) write(); // at once: what follows may never end
+    else timer = setTimeout(write, 300);
   });
 }
