@@ -194,6 +194,8 @@ class State:
         self.source_hash = source_hash
         self.no_device = no_device
         self.program: Opened | None = None
+        self.kept: dict[str, Any] = {}
+        """What answers keep as long as the tab lives, whatever program is open."""
 
     @property
     def open(self) -> Opened:
