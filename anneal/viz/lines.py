@@ -26,7 +26,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.rewrite.trace import Snapshot
 from anneal.view.history import LEAVES, History
-from anneal.viz.state import Opened, State
+from anneal.viz.state import STAGES, Opened, State
 
 EARLIER: Final = ("tensor", "simplified", "kernels")
 """The stages whose nodes are told besides instructions."""
@@ -37,6 +37,8 @@ class Lines(TypedDict):
 
     lines: list[tuple[int, list[int]]]
     """Line number, from 1, and the ids of its nodes: instructions first, in the order of writing, then nodes of earlier stages."""
+    stages: dict[str, list[int]]
+    """Which of those nodes the graph after each stage has."""
 
 
 def nodes_of_lines(snapshots: Sequence[Snapshot], history: History) -> list[dict[int, list[UOp]]]:
@@ -87,7 +89,9 @@ def lines(state: State, params: Mapping[str, Any]) -> Lines:
     """Answer `lines {kernel}`."""
     opened = state.open
     said = of_program(opened)[kernel_number(opened, params.get("kernel"))]
-    return {"lines": [(at, opened.numbers(uops)) for at, uops in said.items()]}
+    nodes = list(dict.fromkeys(u for uops in said.values() for u in uops))
+    there = {stage: [u for u in nodes if u in opened.graph(stage).numbers] for stage in STAGES}
+    return {"lines": [(at, opened.numbers(uops)) for at, uops in said.items()], "stages": {stage: opened.numbers(uops) for stage, uops in there.items()}}
 
 
 ANSWERS: Final = {"lines": lines}
