@@ -137,15 +137,17 @@ def scenes(trace: Trace, stage: str, names: Sequence[str] = ()) -> list[Scene]:
     return made
 
 
-def forward(sink: UOp) -> list[UOp]:
-    """The nodes of the forward pass, operands first: those that the user's program built before any gradient, and constants that they share with it."""
-    order = [u for u in toposort(sink) if u is not sink]
+def forward(sink: UOp) -> tuple[UOp, ...]:
+    """What the forward pass computes: the outputs that are part of it, then what nothing in it reads.
+
+    To it belong the nodes that the user's program built before any gradient, and constants that they share with it.
+    """
     found: dict[UOp, None] = {}
-    for node in order:
+    for node in toposort(*sink.src):
         if (node.phase == "forward" or not node.src) and all(s in found for s in node.src):
             found[node] = None
     read = {s for u in found if u.phase == "forward" for s in u.src}
-    return [u for u in found if u.phase == "forward" or u in read]
+    return tuple(dict.fromkeys([*(u for u in sink.src if u in found), *(u for u in found if u.phase == "forward" and u not in read)]))
 
 
 def program(sink: UOp, gradients: Iterable[Event] = (), trace: Trace | None = None) -> Film:
@@ -154,10 +156,7 @@ def program(sink: UOp, gradients: Iterable[Event] = (), trace: Trace | None = No
     `gradients` are the events of differentiation, on nodes of the program; `trace` is of its compilation, if it has been compiled.
     """
     call = None if trace is None else next((c for c in trace.calls if c.stage == SIMPLIFIED), None)
-    nodes = forward(sink)
-    read = {s for u in nodes for s in u.src}
-    wanted, there = set(sink.src), set(nodes)
-    picture = Picture([*(u for u in sink.src if u in there), *(u for u in nodes if u not in read and u not in wanted)], _became(trace, call))
+    picture = Picture(forward(sink), _became(trace, call))
     start, roots = picture.places(), picture.roots
     steps = list(_grown(picture, sink, gradients))
     if trace is not None and call is not None:

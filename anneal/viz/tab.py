@@ -18,13 +18,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from anneal.errors import AnnealError, UsageError, meant
-from anneal.viz import about, failures, lines, opening, running, stages, training
+from anneal.viz import about, failures, films, lines, opening, running, stages, training
 from anneal.viz.messages import Answer, Params
 from anneal.viz.opening import ProgramError
 from anneal.viz.state import State
 
 Handler = Callable[[State, Params], Any | Awaitable[Any]]
-TABLE: Final[dict[str, Handler]] = {**about.ANSWERS, **opening.ANSWERS, **stages.ANSWERS, **lines.ANSWERS, **running.ANSWERS, **training.ANSWERS}
+TABLE: Final[dict[str, Handler]] = {
+    **about.ANSWERS,
+    **opening.ANSWERS,
+    **stages.ANSWERS,
+    **films.ANSWERS,
+    **lines.ANSWERS,
+    **running.ANSWERS,
+    **training.ANSWERS,
+}
 """Who answers each kind of request."""
 MEANWHILE: Final = frozenset({"train", "train_set", "predict"})
 """What is answered at once, or takes its time beside others."""
