@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         stale = freshness(ROOT)
         if chosen.check or (stale is None and not chosen.force):
             return _tell_state(stale, as_json=chosen.json, check=chosen.check)
-        manifest = build(ROOT)
+        manifest = build(ROOT, force=chosen.force)
     except SiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

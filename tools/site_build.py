@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from site_files import SiteError, digest, digest_of, read_tree, replacing, write_tree
+from site_files import SiteError, alone, digest, digest_of, read_tree, replacing, write_tree
 from site_npm import install, locked
-from site_python import Bytecode, package_archive, standard_library
+from site_python import Bytecode, library_archive, package_archive, start_files
 
 NOT_SERVED: Final = frozenset({"node_modules", "dist", "tests", "bench", "package.json", "package-lock.json", "eslint.config.mjs"})
 """What lies in viz/ and is no part of the site."""
-PYODIDE: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json")
+PYODIDE: Final = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm")
 EDITOR: Final = {
     "core": "codemirror",
     "commands": "codemirror_commands",
@@ -95,40 +94,47 @@ def _with_imports(folder: Path, name: str, found: dict[str, bytes]) -> None:
             todo.extend(match.decode() for match in re.findall(rb'(?:from|import)"\./([\w.-]+\.js)"', data))
 
 
-def build(root: Path) -> dict[str, Any]:
-    """Build the site and put it in its place; its manifest."""
+def build(root: Path, *, force: bool = False) -> dict[str, Any]:
+    """Build the site and put it in its place, unless another process just did; its manifest."""
     viz = root / "viz"
-    made_from = built_from(root)
+    with alone(viz / ".lock"):
+        if not force and freshness(root) is None:
+            return dict(json.loads((viz / "dist" / "manifest.json").read_bytes()))
+        made_from = built_from(root)
+        files, loaded = _files(root)
+        manifest = {"built_from": made_from, **loaded, "files": {name: {"sha256": digest(data), "bytes": len(data)} for name, data in sorted(files.items())}}
+        with replacing(viz / "dist") as folder:
+            write_tree(folder, files)
+            (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _files(root: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Every file of the site, and which of them a tab loads."""
+    viz = root / "viz"
     package = package_files(root)
     page = page_files(root)
     modules = install(viz)
     versions = locked(viz)
     compiler = Bytecode(modules / "pyodide", modules / ".cache" / "anneal-site")
+    start = start_files(package, compiler)
     source_hash = digest_of(package)
-    archived = f"anneal-{source_hash[:16]}.zip"
-    library = standard_library(package, compiler)
-    files = {
-        **page,
-        **{f"pyodide/{name}": _SOURCE_MAP.sub(b"\n", (compiler.pyodide / name).read_bytes()) for name in PYODIDE},
-        f"pyodide/python_stdlib-{digest(library)[:16]}.zip": library,
-        **editor_files(modules),
-        archived: package_archive(package, compiler),
-    }
-    manifest = {
-        "built_from": made_from,
+    packed, library = package_archive(package, start, compiler), library_archive(start, compiler)
+    # A name that changes with what is in it, so that a browser may keep the file for good.
+    archived, stdlib = f"anneal-{source_hash[:12]}-{digest(packed)[:12]}.zip", f"pyodide/python_stdlib-{digest(library)[:12]}.zip"
+    files = {**page, **_pyodide_files(compiler.pyodide), **editor_files(modules), stdlib: library, archived: packed}
+    return files, {
         "source_hash": source_hash,
         "archives": [archived],
         "pyodide": "pyodide/pyodide.mjs",
-        "stdlib": f"pyodide/python_stdlib-{digest(library)[:16]}.zip",
+        "stdlib": stdlib,
         "editor": "pyscript/codemirror.js",
         "versions": {name: versions[name] for name in ("pyodide", "@pyscript/core")},
-        "files": _described(files),
     }
-    with replacing(viz / "dist") as folder:
-        write_tree(folder, files)
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return manifest
 
 
-def _described(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
-    return {name: {"sha256": digest(data), "bytes": len(data)} for name, data in sorted(files.items())}
+def _pyodide_files(folder: Path) -> dict[str, bytes]:
+    """Pyodide as it is, but for its list of further packages: the site has none of them."""
+    files = {f"pyodide/{name}": _SOURCE_MAP.sub(b"\n", (folder / name).read_bytes()) for name in PYODIDE}
+    lock = json.loads((folder / "pyodide-lock.json").read_bytes())
+    return {**files, "pyodide/pyodide-lock.json": json.dumps({**lock, "packages": {}}).encode()}

@@ -16,8 +16,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import mkdtemp, mkstemp
 from typing import Final
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _READABLE: Final = 0o100644 << 16
@@ -81,17 +86,43 @@ def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(data)
 
 
+def keep(path: Path, data: bytes) -> None:
+    """Write a file at once: who reads it meanwhile sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    Path(beside).replace(path)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Inside, no other process is inside with the same lock; where the system has no such locks, nothing is waited for."""
+    if fcntl is None:
+        yield
+        return
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A new folder that takes the place of `target` when the block ends well; else `target` stays as it was."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}-*"):  # by a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
     beside = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    new, old = beside / "new", beside / "old"
     try:
-        new = beside / "new"
         new.mkdir()
         yield new
         if target.exists():
-            target.rename(beside / "old")
-        new.rename(target)
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)

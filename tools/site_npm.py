@@ -24,7 +24,9 @@ def node() -> str:
     wanted = ".".join(map(str, NEEDED))
     path = shutil.which("node")
     if path is None:
-        raise SiteError(f"building the site needs Node {wanted} or newer, and there is no node on the PATH: install it from nodejs.org or your system's packages")
+        raise SiteError(
+            f"building the site needs Node {wanted} or newer, and there is no node on the PATH: install it from nodejs.org or your system's packages"
+        )
     told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     version = re.match(r"v(\d+)\.(\d+)", told)
     if version is None or (int(version[1]), int(version[2])) < NEEDED:
@@ -66,3 +68,10 @@ def install(folder: Path, *, everything: bool = False) -> Path:
         raise SiteError(f"npm could not install what viz/package-lock.json names; is the registry in reach?\n{said}")
     stamp.write_text(f"{lock} {'everything' if everything else ''}\n", encoding="utf-8")
     return modules
+
+
+if __name__ == "__main__":  # what only the tests of the page need, too
+    try:
+        install(Path(__file__).resolve().parent.parent / "viz", everything=True)
+    except SiteError as error:
+        raise SystemExit(f"error: {error}") from None

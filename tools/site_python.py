@@ -1,8 +1,8 @@
 """Python for the tab: the package and the standard library, each as one archive, with bytecode where it shortens the start.
 
-Python reads bytecode several times faster than source, and bytecode takes twice the bytes. So the package holds both for whatever its tab
-imports, and the standard library bytecode for the modules that a start loads (a start is run under Node to see which), source for the others.
-Bytecode is made by the tab's own Python. What was compiled once is kept beside the npm packages, by the hash of its source.
+Python reads bytecode several times faster than source, and bytecode takes nearly twice the bytes. So it is made for the modules that a start
+loads, and a start is run under Node to see which. The package holds their sources too, and any Python can import it. Bytecode is made by the
+tab's own Python. What was compiled once is kept beside the npm packages, by the hash of its source.
 
 >>> module_name("anneal/viz/__init__.py"), module_name("anneal/viz/tab.py")
 ('anneal.viz', 'anneal.viz.tab')
@@ -12,36 +12,44 @@ from __future__ import annotations
 
 import ast
 import json
-import sys
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from site_files import archive, contents, digest, digest_of, write_tree
+from site_files import archive, contents, digest, keep
 from site_npm import run_node
 
 TOOLS: Final = Path(__file__).resolve().parent
-TAB: Final = "anneal.viz.tab"
-"""The module that a tab imports first."""
+_NO_PROCESSES: Final = "a tab starts no processes and has no second interpreter"
+_NO_SOCKETS: Final = "a tab has no sockets and cannot listen"
+_ELSEWHERE: Final = "works on another system only"
+_NEVER_USED: Final = "stands in for a compiled module, and this Python has that module"
 CANNOT_WORK: Final = {
-    "multiprocessing/": "a tab starts no processes",
-    "_pyrepl/": "the interactive terminal; a tab has none",
-    "pty.py": "needs a terminal",
-    "tty.py": "needs a terminal",
-    "ctypes/macholib/": "reads programs of macOS",
-    "socketserver.py": "a tab cannot listen",
-    "http/server.py": "a tab cannot listen",
-    "wsgiref/": "a tab cannot listen",
-    "xmlrpc/server.py": "a tab cannot listen",
-    "ftplib.py": "a tab has no sockets",
-    "imaplib.py": "a tab has no sockets",
-    "poplib.py": "a tab has no sockets",
-    "smtplib.py": "a tab has no sockets",
-    "sqlite3/": "Pyodide ships its compiled part in another package",
+    "multiprocessing/": _NO_PROCESSES,
+    "concurrent/interpreters/": _NO_PROCESSES,
+    "concurrent/futures/interpreter.py": _NO_PROCESSES,
+    "concurrent/futures/process.py": _NO_PROCESSES,
+    "pty.py": _NO_PROCESSES,
     "zipapp.py": "makes programs for a command line",
+    "ftplib.py": _NO_SOCKETS,
+    "http/server.py": _NO_SOCKETS,
+    "imaplib.py": _NO_SOCKETS,
+    "poplib.py": _NO_SOCKETS,
+    "smtplib.py": _NO_SOCKETS,
+    "wsgiref/": _NO_SOCKETS,
+    "xmlrpc/server.py": _NO_SOCKETS,
+    "asyncio/windows_": _ELSEWHERE,
+    "ctypes/macholib/": _ELSEWHERE,
+    "encodings/mbcs.py": _ELSEWHERE,
+    "encodings/oem.py": _ELSEWHERE,
+    "_pydatetime.py": _NEVER_USED,
+    "_pyio.py": _NEVER_USED,
 }
-"""What the archive leaves out of the standard library, by path or folder, and why."""
+"""What the archive leaves out of the standard library, by how its path begins, and why. What it keeps can be imported."""
+SMALLER_AS_BYTECODE: Final = "encodings/"
+"""Where bytecode often takes fewer bytes than source: tables of characters."""
 
 
 class Bytecode:
@@ -49,16 +57,16 @@ class Bytecode:
 
     def __init__(self, pyodide: Path, cache: Path) -> None:
         self.pyodide = pyodide
-        self.cache = cache / digest((pyodide / "package.json").read_bytes() + (TOOLS / "site_bytecode.py").read_bytes())[:16]
+        made_by = (pyodide / "package.json", TOOLS / "site_bytecode.py", TOOLS / "site_bytecode.mjs")
+        self.cache = cache / digest(b"".join(path.read_bytes() for path in made_by))[:16]
 
     def compile(self, sources: Mapping[str, bytes]) -> dict[str, bytes]:
         """`x.pyc` for each `x.py`."""
         places = {name: self.cache / digest(f"{name}\0".encode() + data) for name, data in sources.items()}
         missing = {name: sources[name] for name, place in places.items() if not place.is_file()}
         if missing:
-            self.cache.mkdir(parents=True, exist_ok=True)
             for name, data in self._run(missing).items():
-                write_tree(self.cache, {places[name.removesuffix("c")].name: data})
+                keep(places[name.removesuffix("c")], data)
         return {f"{name}c": place.read_bytes() for name, place in places.items()}
 
     def _run(self, sources: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -87,50 +95,41 @@ def _imported(name: str, path: str, data: bytes) -> Iterable[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def reachable(files: Mapping[str, bytes], first: str) -> tuple[set[str], set[str]]:
-    """The source files that importing the module `first` can lead to, and the modules beyond these files that they import."""
-    paths = {module_name(path): path for path in files if path.endswith(".py")}
-    seen: set[str] = set()
-    beyond: set[str] = set()
-    todo = [first]
-    while todo:
-        name = todo.pop()
-        if name not in paths:
-            beyond.add(name)
-        elif name not in seen:
-            seen.add(name)
-            todo.append(name.rpartition(".")[0] or name)
-            todo.extend(_imported(name, paths[name], files[paths[name]]))
-    return {paths[name] for name in seen}, {name for name in beyond if name.partition(".")[0] in sys.stdlib_module_names}
+def imports(files: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """What each source file may import."""
+    return {path: sorted(set(_imported(module_name(path), path, data))) for path, data in files.items() if path.endswith(".py")}
 
 
-def package_archive(files: Mapping[str, bytes], compiler: Bytecode) -> bytes:
-    """The package with bytecode for what a tab may import. Any Python can import it: one that reads other bytecode takes the source."""
-    paths, _ = reachable(files, TAB)
-    return archive({**files, **compiler.compile({path: files[path] for path in sorted(paths)})})
+def start_files(files: Mapping[str, bytes], compiler: Bytecode) -> frozenset[str]:
+    """Paths of the sources that the start of a tab loads, of the package and of the standard library, seen by running one.
 
-
-def start_modules(files: Mapping[str, bytes], compiler: Bytecode) -> frozenset[str]:
-    """Paths of the standard library's files that the start of a tab loads, seen by running one.
-
-    Run anew when the package imports other modules of the standard library than before: what a start loads hardly changes otherwise,
-    and a file more or less costs a millisecond, never a wrong result.
+    Run anew when the package's imports are others than before: what a start loads hardly changes otherwise, and a file more or less costs a
+    millisecond, never a wrong result.
     """
-    _, imports = reachable(files, TAB)
-    kept = compiler.cache / f"start-{digest_of({name: b'' for name in imports})}.json"
+    edges = json.dumps(imports(files), sort_keys=True) + "".join((TOOLS / f"site_start.{end}").read_text(encoding="utf-8") for end in ("py", "mjs"))
+    kept = compiler.cache / f"start-{digest(edges.encode())}.json"
     if not kept.is_file():
         with TemporaryDirectory() as folder:
             package = Path(folder, "package.zip")
             package.write_bytes(archive(files))
             told = run_node(TOOLS / "site_start.mjs", str(compiler.pyodide), str(package))
-        write_tree(compiler.cache, {kept.name: told.encode()})
+        keep(kept, told.encode())
     return frozenset(json.loads(kept.read_text(encoding="utf-8")))
 
 
-def standard_library(files: Mapping[str, bytes], compiler: Bytecode) -> bytes:
-    """The standard library as a tab wants it."""
+def package_archive(files: Mapping[str, bytes], start: frozenset[str], compiler: Bytecode) -> bytes:
+    """The package with bytecode for what a start loads. Any Python can import it: one that reads other bytecode takes the source."""
+    return archive({**files, **compiler.compile({path: files[path] for path in sorted(start & files.keys())})})
+
+
+def library_archive(start: frozenset[str], compiler: Bytecode) -> bytes:
+    """The standard library: bytecode of what a start loads and where it is smaller, source of the rest."""
     whole = contents((compiler.pyodide / "python_stdlib.zip").read_bytes())
     kept = {path: data for path, data in whole.items() if path.endswith(".py") and not path.startswith(tuple(CANNOT_WORK))}
-    start = start_modules(files, compiler) & kept.keys()
-    rest = {path: data for path, data in kept.items() if path not in start}
-    return archive({**rest, **compiler.compile({path: kept[path] for path in sorted(start)})})
+    compiled = compiler.compile({path: data for path, data in kept.items() if path in start or path.startswith(SMALLER_AS_BYTECODE)})
+    chosen = {path for path in kept if f"{path}c" in compiled and (path in start or _packed(compiled[f"{path}c"]) < _packed(kept[path]))}
+    return archive({f"{path}c" if path in chosen else path: compiled[f"{path}c"] if path in chosen else data for path, data in kept.items()})
+
+
+def _packed(data: bytes) -> int:
+    return len(zlib.compress(data, 9))
