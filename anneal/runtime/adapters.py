@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -93,9 +93,8 @@ def open_adapter() -> Opened:
     return Opened(wgpu, _described(found), device, features)
 
 
-def target_of(opened: Opened) -> Target:
-    """What an adapter in use offers to generated code."""
-    limits: Mapping[str, int] = opened.device.limits
+def target_of(limits: Mapping[str, int], features: Collection[str], *, software: bool) -> Target:
+    """What a device with these limits and features offers to generated code."""
     return Target(
         storage_buffers=min(limits["max-storage-buffers-per-shader-stage"], limits["max-bindings-per-bind-group"]),
         workgroup_bytes=limits["max-compute-workgroup-storage-size"],
@@ -104,8 +103,8 @@ def target_of(opened: Opened) -> Target:
         workgroup_z=limits["max-compute-workgroup-size-z"],
         workgroups=limits["max-compute-workgroups-per-dimension"],
         binding_bytes=min(limits["max-storage-buffer-binding-size"], limits["max-buffer-size"]) // 4 * 4,
-        local_memory=not opened.adapter.software,
-        float16="shader-f16" in opened.features,
+        local_memory=not software,
+        float16="shader-f16" in features,
     )
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from anneal.codegen.target import UNIT, Target
 from anneal.errors import DeviceError, UsageError
 from anneal.runtime.plan import Kernel, Plan, size
 
+Result = TypeVar("Result")
+Clock = Literal["timestamp-query", "wall"]
 NO_SYMBOLS: Final[Mapping[str, int]] = {}
 _KEYS: Final = itertools.count()
 
@@ -58,6 +60,8 @@ class Device(Protocol):
     """Hardware, backend and driver, in words."""
     target: Target
     """What it offers to generated code."""
+    clock: Clock
+    """What `profile` reads: the device's own timestamps, or the time from submitting a kernel to when the host knows that it is done."""
 
     def allocate(self, nbytes: int) -> Storage:
         """New storage of at least `nbytes` bytes, with unspecified contents; raises DeviceError when there is no room."""
@@ -79,6 +83,44 @@ class Device(Protocol):
 
     def wait(self) -> None:
         """Return when all submitted work is done."""
+
+    async def read_many_async(self, requests: Sequence[tuple[Storage, int]]) -> list[bytes]:
+        """As `read_many`; a browser tab goes on with other work meanwhile."""
+
+    async def profile_async(self, plan: Plan, storages: Sequence[Storage], symbols: Mapping[str, int] | None = None) -> list[float]:
+        """As `profile`; a browser tab goes on with other work meanwhile."""
+
+    async def wait_async(self) -> None:
+        """As `wait`; a browser tab goes on with other work meanwhile."""
+
+    def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What a coroutine returns that awaits nothing but this device; raises DeviceError, before any of it, where a browser tab cannot wait."""
+
+
+class Blocking:
+    """A device whose calls block until they are done: the asynchronous forms do at once what the plain ones do."""
+
+    async def read_many_async(self: Device, requests: Sequence[tuple[Storage, int]]) -> list[bytes]:
+        """As `read_many`."""
+        return self.read_many(requests)
+
+    async def profile_async(self: Device, plan: Plan, storages: Sequence[Storage], symbols: Mapping[str, int] | None = None) -> list[float]:
+        """As `profile`."""
+        return self.profile(plan, storages, symbols)
+
+    async def wait_async(self: Device) -> None:
+        """As `wait`."""
+        self.wait()
+
+    def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What a coroutine returns that awaits nothing but this device."""
+        try:
+            work.send(None)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        work.close()
+        raise DeviceError("this work awaits something else than its device: run it with asyncio.run")
 
 
 def check_read(storage: Storage, nbytes: int) -> None:
@@ -189,8 +231,11 @@ def rejection(kernel: Kernel, message: str) -> str:
     found = _PLACE.search(message)
     if found is None:
         return f"kernel {kernel.name}: the device rejects it: {plain(message)}"
-    line = int(found.group(1))
     said = [text.split(" error: ", 1)[-1] for text in _said(message) if "│" not in text and "┌" not in text]
-    reason = "; ".join(dict.fromkeys((said[0], said[-1])))
+    return rejected_line(kernel, int(found.group(1)), "; ".join(dict.fromkeys((said[0], said[-1]))))
+
+
+def rejected_line(kernel: Kernel, line: int, reason: str) -> str:
+    """What to tell about a line of a kernel's WGSL, counted from 1, that a device rejects."""
     source = kernel.wgsl.splitlines()[line - 1].strip()
     return f"kernel {kernel.name}: the device rejects line {line} of its WGSL, `{source}`: {reason}"

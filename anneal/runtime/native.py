@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from anneal.codegen.target import UNIT
 from anneal.errors import DeviceError
 from anneal.runtime.base import aligned, plain
+from anneal.runtime.gpu import Command, layout
 
 IN_FLIGHT: Final = 32
 """Submits that may wait on the device before the next one waits for the oldest."""
-
-Command = tuple[Any, Any, int, int, int]
-"""Pipeline, bind group and workgroups of one dispatch, the first two as handles of the library."""
 
 
 class Native:
@@ -148,16 +145,3 @@ class Native:
         source = ffi.new("WGPUShaderSourceWGSL *", {"chain": {"sType": lib.WGPUSType_ShaderSourceWGSL}, "code": {"data": code, "length": len(text)}})
         descriptor = ffi.new("WGPUShaderModuleDescriptor *", {"nextInChain": ffi.cast("WGPUChainedStruct *", source)})
         return lib.wgpuDeviceCreateShaderModuleTrusted(self._device, descriptor, 0)
-
-
-def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Where pieces of some sizes lie one after the other, and where the last ends; places are multiples of 8.
-
-    >>> layout([3, 9])
-    ([0, 8], 24)
-    """
-    places, end = [], 0
-    for nbytes in sizes:
-        places.append(end)
-        end += -(-aligned(nbytes) // (2 * UNIT)) * 2 * UNIT
-    return places, end

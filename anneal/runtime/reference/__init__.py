@@ -24,6 +24,8 @@ from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.runtime.base import (
     NO_SYMBOLS,
+    Blocking,
+    Clock,
     Storage,
     aligned,
     check_fits,
@@ -64,12 +66,13 @@ def _memory() -> float:
         return float("inf")
 
 
-class ReferenceDevice:
+class ReferenceDevice(Blocking):
     """Runs kernels with NumPy."""
 
     name = "reference"
     description = f"NumPy {np.__version__}, one thread"
     target = Target(float16=True)
+    clock: Clock = "wall"
 
     def __init__(self) -> None:
         self._programs: OrderedDict[str, Program] = OrderedDict()
