@@ -95,6 +95,7 @@ export class Scene {
   /** Show a step. */
   seek(step) {
     this.film.seek(step);
+    this.held = null;
     const { ids } = this.film;
     for (let i = 0; i < this.count; i++) {
       const living = this.slots[i].find((slot) => ids[slot] >= 0);
@@ -125,15 +126,35 @@ export class Scene {
     }
   }
 
-  /** The box in which a node is seen now, or -1: folded nodes are in none. Also nodes that have gone, with `ever`. */
+  /** The box in which a node is seen now, or -1; of what is folded away the first that shows it. Also where nodes were, with `ever`. */
   find(id, ever = false) {
-    if (id === null) return -1;
-    for (let i = 0; i < this.count; i++) if (this.alive[i] && this.id[i] === id) return i;
-    const slot = this.film.ids.indexOf(id);
-    if (slot >= 0 && this.box[slot] >= 0) return this.box[slot];
-    if (!ever) return -1;
-    const gone = this.film.stands.findIndex((ids) => ids.includes(id));
-    return gone >= 0 ? this.box[gone] : -1;
+    const now = this.holders.get(id);
+    if (now !== undefined || !ever) return now?.[0] ?? -1;
+    this.were ??= new Map(this.film.stands.flatMap((ids, slot) => ids.map((stood) => [stood, this.box[slot]])));
+    return this.were.get(id) ?? -1;
+  }
+
+  /** For each node that lives the boxes that show it: its own, or those into which it is folded. Made when first asked for. */
+  get holders() {
+    if (this.held !== null) return this.held;
+    this.held = new Map();
+    const { ids, sources } = this.film;
+    const put = (id, box) => (this.held.has(id) ? this.held.get(id).push(box) : this.held.set(id, [box]));
+    for (let slot = 0; slot < ids.length; slot++) {
+      if (ids[slot] < 0 || this.box[slot] < 0) continue;
+      put(ids[slot], this.box[slot]);
+      const stack = [slot];
+      const seen = new Set();
+      while (stack.length > 0) {
+        for (const source of sources[stack.pop()]) {
+          if (this.box[source] >= 0 || seen.has(source)) continue;
+          seen.add(source);
+          stack.push(source);
+          put(ids[source], this.box[slot]);
+        }
+      }
+    }
+    return this.held;
   }
 
   /** The boxes that stand above or below a box, over edges that live: those it reads, or with `readers` those that read it. */
@@ -150,6 +171,45 @@ export class Scene {
       if (this.alive[i] && wx >= this.x[i] && wx <= this.x[i] + this.w[i] && wy >= this.y[i] && wy <= this.y[i] + this.h[i]) return i;
     }
     return -1;
+  }
+
+  /** The box next to one in its layer, on the left (-1) or right (1), or -1. */
+  next(box, side) {
+    let [best, least] = [-1, Infinity];
+    for (let i = 0; i < this.count; i++) {
+      const away = (this.x[i] - this.x[box]) * side;
+      if (this.alive[i] && i !== box && this.y[i] === this.y[box] && away > 0 && away < least) [best, least] = [i, away];
+    }
+    return best;
+  }
+
+  /** The living box nearest to a place of the world, or -1. */
+  nearest(wx, wy) {
+    let [best, least] = [-1, Infinity];
+    for (let i = 0; i < this.count; i++) {
+      const away = Math.hypot(this.x[i] + this.w[i] / 2 - wx, this.y[i] + this.h[i] / 2 - wy);
+      if (this.alive[i] && away < least) [best, least] = [i, away];
+    }
+    return best;
+  }
+
+  /** The group that a box is, or that its node belongs to; null for none. */
+  groupOf(box) {
+    return this.groups[box] ?? this.how.groupOf(this.slots[box][0], this.nodes.get(this.id[box]));
+  }
+
+  /** The middle of the topmost living box, across. */
+  top() {
+    let best = -1;
+    for (let i = 0; i < this.count; i++) if (this.alive[i] && (best < 0 || this.y[i] < this.y[best])) best = i;
+    return best < 0 ? 0 : this.x[best] + this.w[best] / 2;
+  }
+
+  /** How many boxes live. */
+  get living() {
+    let sum = 0;
+    for (const a of this.alive) sum += a;
+    return sum;
   }
 
   /** The frame whose title is at a place of the world, or null. */

@@ -33,7 +33,7 @@ function single(graph) {
   const flipped = acyclic(graph);
   const from = graph.from.map((u, e) => (flipped[e] ? graph.to[e] : u));
   const to = graph.to.map((v, e) => (flipped[e] ? graph.from[e] : v));
-  const layer = layering({ count: graph.count, from, to });
+  const layer = layering({ ...graph, from, to });
   const proper = properly({ ...graph, from, to }, layer);
   const { layers, crossings } = ordering(proper);
   const { x, y, right, bottom } = placing(proper, layers);

@@ -60,9 +60,50 @@ export function operandsFirst({ count, from, to }, readers) {
   return order;
 }
 
+const GAP = 22;
+const WIDE = 1500; // pixels that a layer may always have
+const ASPECT = 1.5;
+const LINE = 72; // height of a layer, about
+
 /**
- * The longest way from a leaf, then pulled down: what costs no edge any length (leaves, and trees that only they feed) stands right above its
- * first reader, and so does what has more readers than operands.
+ * How wide a layer may be: a graph of many boxes that all stand beside each other is broken into rows about as wide as the whole is high.
+ */
+function widest({ count, width }) {
+  let area = 0;
+  for (let v = 0; v < count; v++) area += (width[v] + GAP) * LINE;
+  return Math.max(WIDE, Math.sqrt(area * ASPECT));
+}
+
+/** Room in layers: what stands in each, and the next one that has room. */
+function makeRoom(graph) {
+  const most = widest(graph);
+  const taken = [];
+  const next = [];
+  const free = (l) => {
+    let end = l;
+    while (next[end] !== undefined) end = next[end];
+    while (next[l] !== undefined) [next[l], l] = [end, next[l]];
+    return end;
+  };
+  const space = (v) => graph.width[v] + GAP;
+  return {
+    /** The first layer from l on that has room. */
+    from: free,
+    fits: (v, l) => (taken[l] ?? 0) + space(v) <= most,
+    take(v, l) {
+      taken[l] = (taken[l] ?? 0) + space(v);
+      if (taken[l] + GAP >= most) next[l] ??= l + 1;
+    },
+    leave(v, l) {
+      taken[l] -= space(v);
+    },
+  };
+}
+
+/**
+ * The longest way from a leaf, then pulled down: what no box on the longest way of all leads to stands right above its first reader, and so does
+ * what makes the edges shorter there. All edges of a box run together, so what counts is how far its last reader is.
+ * @param {{count: number, width: Float32Array, from: Int32Array, to: Int32Array}} graph without cycles
  * @returns {Int32Array} a number a box, from 0
  */
 export function layering(graph) {
@@ -71,27 +112,47 @@ export function layering(graph) {
   const operands = neighbours(count, to, from);
   const order = operandsFirst(graph, readers);
   const layer = new Int32Array(count);
-  const free = new Uint8Array(count);
+  const room = makeRoom(graph);
   for (const v of order) {
-    free[v] = 1;
-    for (let k = operands.start[v]; k < operands.start[v + 1]; k++) {
-      const u = operands.list[k];
-      if (u === v) continue;
-      layer[v] = Math.max(layer[v], layer[u] + 1);
-      if (!free[u] || readers.start[u + 1] - readers.start[u] > 1) free[v] = 0;
-    }
+    for (const u of within(operands, v)) if (u !== v) layer[v] = Math.max(layer[v], layer[u] + 1);
+    layer[v] = room.from(layer[v]);
+    room.take(v, layer[v]);
   }
-  for (let i = count - 1; i >= 0; i--) lower(order[i], layer, free, readers, operands);
+  const held = anchored(order, layer, operands, readers);
+  const last = new Int32Array(count);
+  for (let e = 0; e < from.length; e++) last[from[e]] = Math.max(last[from[e]], layer[to[e]]);
+  for (let i = count - 1; i >= 0; i--) lower(order[i], { layer, last, held, readers, operands, room });
   return layer;
 }
 
-function lower(v, layer, free, readers, operands) {
-  const ins = operands.start[v + 1] - operands.start[v];
-  const outs = readers.start[v + 1] - readers.start[v];
-  if (outs === 0 || !(free[v] || outs > ins)) return;
-  let lowest = Infinity;
-  for (let k = readers.start[v]; k < readers.start[v + 1]; k++) {
-    if (readers.list[k] !== v) lowest = Math.min(lowest, layer[readers.list[k]] - 1);
+function within({ start, list }, v) {
+  return list.subarray(start[v], start[v + 1]);
+}
+
+/** Which boxes are on a longest way of all, or below one that is. */
+function anchored(order, layer, operands, readers) {
+  const ahead = new Int32Array(layer.length);
+  let most = 0;
+  for (let i = order.length - 1; i >= 0; i--) {
+    const v = order[i];
+    for (const w of within(readers, v)) if (w !== v) ahead[v] = Math.max(ahead[v], ahead[w] + 1);
+    most = Math.max(most, layer[v] + ahead[v]);
   }
-  if (lowest < Infinity) layer[v] = Math.max(layer[v], lowest);
+  const held = new Uint8Array(layer.length);
+  for (const v of order) held[v] = layer[v] + ahead[v] === most || within(operands, v).some((u) => held[u]) ? 1 : 0;
+  return held;
+}
+
+function lower(v, { layer, last, held, readers, operands, room }) {
+  let lowest = Infinity;
+  for (const w of within(readers, v)) if (w !== v) lowest = Math.min(lowest, layer[w] - 1);
+  if (lowest === Infinity || lowest <= layer[v]) return;
+  const longer = within(operands, v).reduce((sum, u) => sum + (last[u] < lowest ? 1 : 0), 0);
+  if (held[v] && longer >= 1) return;
+  while (lowest > layer[v] && !room.fits(v, lowest)) lowest -= 1;
+  if (lowest <= layer[v]) return;
+  room.leave(v, layer[v]);
+  room.take(v, lowest);
+  layer[v] = lowest;
+  for (const u of within(operands, v)) last[u] = Math.max(last[u], lowest);
 }

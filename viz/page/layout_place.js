@@ -4,6 +4,7 @@
 // would overlap (isotonic regression): one pass, exact. Sweeps down and up make chains straight and centre what has many neighbours.
 
 import { neighbours } from "./layout_layers.js";
+import { straighten, threadsOf } from "./layout_straight.js";
 
 const GAP = 22;
 const POINT_GAP = 12;
@@ -11,7 +12,9 @@ const ROW = 30;
 const ROW_MOST = 130;
 const STEEP = 0.09; // pixels of height for a pixel that an edge goes sideways
 const SWEEPS = 10;
-const BESIDE = 0.08; // weight of a neighbour off the spine
+const BESIDE = 0.1; // weight of a neighbour off the spine
+const HOME = 0.015; // weight of the middle of the whole
+const STRAIGHTENED = 3;
 
 /** @returns {{x: Float32Array, y: Float32Array, right: number, bottom: number}} left and top of every box and point; the whole's size */
 export function placing(proper, layers) {
@@ -21,12 +24,20 @@ export function placing(proper, layers) {
     const width = apart[l].length ? apart[l][apart[l].length - 1] : 0;
     layer.forEach((v, i) => (centre[v] = apart[l][i] - width / 2));
   });
-  const sides = { up: weighed(proper, proper.to, proper.from, layers), down: weighed(proper, proper.from, proper.to, layers.toReversed()) };
-  for (let i = 0; i < SWEEPS; i++) {
-    for (let l = 0; l < layers.length; l++) settle(layers[l], apart[l], centre, [sides.up]);
-    for (let l = layers.length - 1; l >= 0; l--) settle(layers[l], apart[l], centre, i > SWEEPS / 2 ? [sides.up, sides.down] : [sides.down]);
+  const up = weighed(proper, proper.to, proper.from, layers);
+  const down = weighed(proper, proper.from, proper.to, layers.toReversed());
+  const held = new Float32Array(proper.count).fill(HOME);
+  const sweep = (upper, lower) => {
+    for (let l = 0; l < layers.length; l++) settle(layers[l], apart[l], centre, upper, held);
+    for (let l = layers.length - 1; l >= 0; l--) settle(layers[l], apart[l], centre, lower, held);
+  };
+  for (let i = 0; i < SWEEPS; i++) sweep([up], i > SWEEPS / 2 ? [up, down] : [down]);
+  const threads = threadsOf(proper, layers, up, down);
+  for (let i = 0; i < STRAIGHTENED; i++) {
+    straighten(threads, layers, apart, centre, held);
+    sweep([up, down], [up, down]);
   }
-  for (let l = 0; l < layers.length; l++) settle(layers[l], apart[l], centre, [sides.up, sides.down]);
+  straighten(threads, layers, apart, centre, held);
   return corners(proper, layers, centre);
 }
 
@@ -55,31 +66,30 @@ function weighed(proper, keys, values, layers) {
       for (let k = side.start[v]; k < side.start[v + 1]; k++) most = Math.max(most, reach[side.list[k]]);
       reach[v] = most + 1;
       for (let k = side.start[v]; k < side.start[v + 1]; k++) {
-        const spine = reach[side.list[k]] === most ? 1 : BESIDE;
-        weight[k] = spine * (1 + 2 * (v >= proper.real) + 2 * (side.list[k] >= proper.real));
+        const points = (v >= proper.real) + (side.list[k] >= proper.real);
+        weight[k] = points > 0 ? 1.5 * points : reach[side.list[k]] === most ? 1 : BESIDE;
       }
     }
   }
-  return { ...side, weight };
+  return { ...side, weight, reach };
 }
 
-/** Move one layer. */
-function settle(layer, apart, centre, sides) {
+/** Move one layer. What is held wants to stay where it is, everything wants, a little, to the middle of the whole. */
+function settle(layer, apart, centre, sides, held) {
   const starts = [];
   const means = [];
   const weights = [];
   layer.forEach((v, i) => {
-    let [sum, weight] = [0, 0];
+    let [sum, weight] = held[v] > HOME ? [held[v] * centre[v], held[v]] : [0, HOME];
     for (const side of sides) {
       for (let k = side.start[v]; k < side.start[v + 1]; k++) {
         sum += side.weight[k] * centre[side.list[k]];
         weight += side.weight[k];
       }
     }
-    const wish = weight > 0 ? sum / weight : centre[v];
     starts.push(i);
-    means.push(wish - apart[i]);
-    weights.push(weight || 0.05);
+    means.push(sum / weight - apart[i]);
+    weights.push(weight);
     pool(starts, means, weights);
   });
   starts.push(layer.length);

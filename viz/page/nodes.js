@@ -30,6 +30,8 @@ export function makeNodes() {
     /** What is known of a node; of one never told of, that it is unknown. */
     get: (id) => known.get(id) ?? { ...UNKNOWN, id },
     has: (id) => known.has(id),
+    /** The ids of nodes that a line of the program made. */
+    byLine: (line) => [...known.values()].filter((row) => row.line === line).map(({ id }) => id),
     get size() {
       return known.size;
     },
