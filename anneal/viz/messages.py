@@ -210,7 +210,7 @@ class NodeDoc(TypedDict):
     doc: str
     dtype: str
     shape: list[Size]
-    arg: Any
+    arg: str | None
     bounds: list[Any] | None
     phase: str
     line: int

@@ -24,7 +24,7 @@ from anneal.tensor.tensor import Tensor
 from anneal.viz import failures, messages
 from anneal.viz.messages import Failure, Params, Value
 from anneal.viz.program import NOTHING, Beside, Ran, run, watched
-from anneal.viz.rows import dim
+from anneal.viz.rows import dim, dims
 from anneal.viz.state import Opened, State
 
 PARTS: Final[tuple[str, ...]] = get_args(Part)
@@ -71,8 +71,8 @@ async def open_program(state: State, params: Params) -> messages.Opened:
         "printed": ran.printed.text(),
         "value": built.value,
         "note": built.note,
-        "outputs": outputs(opened),
-        "inputs": inputs(opened),
+        "outputs": [Value(name=n, dtype=u.dtype.name, shape=dims(u)) for n, u in zip(opened.output_names, opened.traced.sink.src, strict=True)],
+        "inputs": [Value(name=n, dtype=b.dtype.name, shape=list(b.shape)) for n, b in zip(opened.known.inputs, opened.traced.buffers, strict=True)],
         "seconds": time.perf_counter() - began,
     }
 
@@ -109,17 +109,24 @@ def _build(ran: Ran, name: str, asked: Part | None) -> _Built | None:
     note = None if asked in (None, part) else f"There is no part “{asked}” of it. {_NEEDS}"
     tensors, names = model.outputs(part, None)
     traced = realize.trace([t.uop for t in tensors])
-    known = programs.known(traced, names, ran.seen)
+    known = programs.known(traced, {**_variables(ran), **names}, ran.seen)
     opened = Opened(name, ran.source, part, model, tensors, traced, known, ran.built)
     return _Built(opened, parts, _words(model), note)
 
 
 def _as_it_ran(ran: Ran, name: str, program: realize.Program) -> _Built:
     """A program without a value that has computed something itself."""
-    known = programs.known(program, {}, ran.seen)
+    known = programs.known(program, _variables(ran), ran.seen)
     opened = Opened(name, ran.source, "forward", None, [], program, known, ran.built)
     note = "The program ends without a value, so this is the last computation that it ran by itself. End it with a tensor to see that one."
     return _Built(opened, ("forward",), f"the last computation that ran, of {number_of(len(program.outputs), 'output')}", note)
+
+
+def _variables(ran: Ran) -> dict[str, Tensor]:
+    """The program's tensors by variable, and the gradients that they and the tensors of its modules have."""
+    own = {name: value for name, value in vars(ran.module).items() if isinstance(value, Tensor) and not name.startswith("_")}
+    gradients = {f"{name}.grad": tensor.grad for name, tensor in {**ran.seen.tensors(), **own}.items() if tensor.grad is not None}
+    return {**gradients, **own}
 
 
 def _words(model: Model) -> str:
@@ -133,22 +140,8 @@ def _words(model: Model) -> str:
 
 
 def _typed(tensor: Tensor) -> str:
-    dims = ", ".join(str(dim(d)) for d in tensor.shape)
-    return f"{tensor.dtype.name}({dims})" if dims else tensor.dtype.name
-
-
-def outputs(opened: Opened) -> list[Value]:
-    """The outputs of a program, in order."""
-    found = []
-    for number, node in enumerate(opened.traced.sink.src):
-        name = opened.known.names.get(node) or f"output{number}"
-        found.append(Value(name=name, dtype=node.dtype.name, shape=[dim(d) for d in Tensor(node).shape]))
-    return found
-
-
-def inputs(opened: Opened) -> list[Value]:
-    """What a program reads, by slot."""
-    return [Value(name=n, dtype=b.dtype.name, shape=list(b.shape)) for n, b in zip(opened.known.inputs, opened.traced.buffers, strict=True)]
+    sizes = ", ".join(str(dim(d)) for d in tensor.shape)
+    return f"{tensor.dtype.name}({sizes})" if sizes else tensor.dtype.name
 
 
 ANSWERS: Final[dict[str, Any]] = {"open": open_program}

@@ -19,7 +19,7 @@ from typing import Final
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Dim, shape
-from anneal.ir.uop import UOp
+from anneal.ir.uop import Origin, UOp
 from anneal.view.expression import TOTALS, expression, number
 from anneal.view.phases import ORDER
 
@@ -90,7 +90,7 @@ def _detail(node: UOp, name: str | None) -> str:
         case Ops.CONST:
             return number(arg, node.dtype)
         case Ops.PARAM | Ops.BUFFER:
-            return name or f"{arg[0]}"
+            return name or f"data{arg[0]}"
         case Ops.CAST | Ops.BITCAST:
             return node.dtype.name
         case Ops.REDUCE_AXIS:
@@ -123,9 +123,9 @@ def dims(node: UOp) -> list[int | str]:
     return [dim(d) for d in shape(node)]
 
 
-def line(node: UOp) -> int:
-    """The line of the user's program that built a node; 0 where another file did."""
-    return node.origin[1] if node.origin is not None and node.origin[0] == FILE else 0
+def line(origin: Origin | None) -> int:
+    """The line of the user's program; 0 where it is another file's."""
+    return origin[1] if origin is not None and origin[0] == FILE else 0
 
 
 def phase(node: UOp) -> int:

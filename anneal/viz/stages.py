@@ -40,8 +40,7 @@ def compile_program(state: State, params: Params) -> messages.Compiled:
     if target not in TARGETS:
         raise UsageError(f"no target {target!r}: there are {', '.join(TARGETS)}")
     done = opened.compile_for(get_device().target if target == "device" else Target.portable())
-    outputs = [opened.known.names.get(u) or f"output{i}" for i, u in enumerate(opened.traced.sink.src)]
-    document = kernels.describe(done.plan.explain(opened.known.inputs, outputs), opened.name, opened.part)
+    document = kernels.describe(done.plan.explain(opened.known.inputs, opened.output_names), opened.name, opened.part)
     return {
         "fingerprint": done.plan.fingerprint,
         "stages": stages(opened, done),

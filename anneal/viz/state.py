@@ -14,6 +14,7 @@ This is what answers are made from. An answer is a function `(state, params) -> 
     opened.known                        names of nodes and inputs, modules, counterparts: `tensor.graph.Known`
     opened.built                        the Trace of the gradient rules (stage "backward") that fired while the program was built
     opened.compiled                     plan, target, trace of the whole compilation: `Compiled`; compiles where nothing has yet
+    opened.output_names                 what the outputs are called; inputs are in opened.known.inputs
     opened.graph(stage)                 the `view.graph.Graph` of a stage among STAGES, with history and names
     opened.ids.number(u), .uop(number)  ids of UOps, both ways, as long as the program is open
     opened.rows(nodes)                  the rows of those nodes that the page has not been told of
@@ -36,7 +37,9 @@ from anneal.errors import UsageError
 from anneal.examples.example import Example
 from anneal.examples.model import Model
 from anneal.export.schema.graph import Part
-from anneal.ir.uop import UOp
+from anneal.ir.graph import toposort
+from anneal.ir.ops import Ops
+from anneal.ir.uop import Origin, UOp
 from anneal.rewrite import session
 from anneal.rewrite.trace import Trace
 from anneal.runtime.plan import Plan
@@ -106,12 +109,34 @@ class Opened:
     def __post_init__(self) -> None:
         self._told: set[UOp] = set()
         self._folds = rows.Folds()
+        inputs = (u for u in toposort(self.traced.sink) if u.op is Ops.PARAM)
+        self._made = {u: self.traced.buffers[u.arg[0]].uop.origin for u in inputs}
 
     @property
     def example(self) -> Example | None:
         """The example that the program ended in; None where it ended in tensors."""
         value = self.model.value if self.model is not None else None
         return value if isinstance(value, Example) else None
+
+    @cached_property
+    def output_names(self) -> list[str]:
+        """A name for each output: the user's, of an assign that of the tensor which it overwrites, or its number."""
+        found = []
+        for number, node in enumerate(self.traced.sink.src):
+            base = node
+            while base.op is Ops.ASSIGN:
+                base = base.src[0]
+            found.append(self.known.names.get(base) or f"output{number}")
+        return found
+
+    def origin(self, node: UOp) -> Origin | None:
+        """The line that built a node; of an input, the line that made it."""
+        return self._made.get(node, node.origin)
+
+    @property
+    def is_compiled(self) -> bool:
+        """True where a compilation is there, and `compiled` would do nothing."""
+        return "compiled" in self.__dict__
 
     @cached_property
     def compiled(self) -> Compiled:
@@ -172,7 +197,7 @@ class Opened:
         flags = rows.RESULT if node.op in rows.STORES or node in graph.outputs else self._folds.flag(node)
         return [
             self.ids.number(node), node.op.name, node.dtype.name, rows.dims(node), self.numbers(node.src),
-            rows.label(node, name), rows.phase(node), flags, rows.line(node), graph.module(node), name,
+            rows.label(node, name), rows.phase(node), flags, rows.line(self.origin(node)), graph.module(node), name,
         ]  # fmt: skip
 
     def close(self) -> None:

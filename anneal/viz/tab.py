@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from anneal.errors import AnnealError, UsageError, meant
-from anneal.viz import about, failures, films, lines, opening, running, stages, training
+from anneal.viz import about, exports, failures, films, lines, nodes, opening, running, searching, stages, training
 from anneal.viz.messages import Answer, Params
 from anneal.viz.opening import ProgramError
 from anneal.viz.state import State
@@ -29,9 +29,12 @@ TABLE: Final[dict[str, Handler]] = {
     **opening.ANSWERS,
     **stages.ANSWERS,
     **films.ANSWERS,
+    **nodes.ANSWERS,
+    **searching.ANSWERS,
     **lines.ANSWERS,
     **running.ANSWERS,
     **training.ANSWERS,
+    **exports.ANSWERS,
 }
 """Who answers each kind of request."""
 MEANWHILE: Final = frozenset({"train", "train_set", "predict"})

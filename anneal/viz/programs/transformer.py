@@ -11,6 +11,7 @@ class Block:
     """A block with one head of attention, for (length, width)."""
 
     def __init__(self, width: int) -> None:
+        self.scale: float = width**-0.5
         self.before = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -21,7 +22,7 @@ class Block:
 
     def attention(self, x: Tensor) -> Tensor:
         """Each position as a mixture of all."""
-        scores = self.query(x) @ self.key(x).transpose(-1, -2) / x.shape[-1] ** 0.5
+        scores = self.query(x) @ self.key(x).transpose(-1, -2) * self.scale
         return scores.softmax(-1) @ self.value(x)
 
     def __call__(self, x: Tensor) -> Tensor:
