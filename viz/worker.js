@@ -40,7 +40,7 @@ async function start() {
   const tab = python.pyimport("anneal.viz.tab").Tab.callKwargs({
     emit: (name, data) => postMessage({ event: name, data: JSON.parse(data) }),
     source_hash: manifest.source_hash,
-    no_device: opened ?? null,
+    no_device: opened ?? undefined, // None; null would arrive as JsNull
   });
   // A promising call: inside it Python may wait for the GPU where the browser can switch stacks.
   return { python, handle: tab.handle_json.bind(tab) };
