@@ -23,7 +23,6 @@ from anneal.ir.dtype import by_name
 from anneal.runtime.base import Device, Storage
 from anneal.runtime.plan import Plan
 from anneal.tensor import host
-from anneal.viz import inputs
 from anneal.viz.inputs import Values
 
 RUNS: Final = 5
@@ -63,7 +62,7 @@ class Bench:
         """What buffers of the plan hold now."""
         blank = [Values(name, tuple(map(int, shape)), by_name(dtype), b"") for _, name, shape, dtype in wanted]
         requests = [(self.storages[row[0]], host.nbytes(v.shape, v.dtype)) for row, v in zip(wanted, blank, strict=True)]
-        return [replace(v, data=data) for v, data in zip(blank, await inputs.read(self.device, requests), strict=True)]
+        return [replace(v, data=data) for v, data in zip(blank, await self.device.read_many_async(requests), strict=True)]
 
     async def times(self, part: Plan) -> list[list[float]]:
         """For each kernel of a part that begins with the first one the seconds of several runs."""
@@ -76,4 +75,4 @@ class Bench:
 
     async def _timed(self, part: Plan) -> list[float]:
         self.begin()
-        return await inputs.profile(self.device, part, self.storages)
+        return await self.device.profile_async(part, self.storages)

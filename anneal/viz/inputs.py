@@ -16,40 +16,18 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from anneal.ir import build
 from anneal.ir.dtype import DType, Scalar
 from anneal.ir.uop import UOp
 from anneal.runtime.base import Device, Storage
 from anneal.runtime.device import get_device
-from anneal.runtime.plan import Plan
 from anneal.tensor import host, realize
 from anneal.tensor.storage import Buffer
 
 PERIOD: Final = 1 << 16
 """Random numbers that are drawn for one input; a larger one has them again and again."""
-
-
-@runtime_checkable
-class Waiting(Protocol):
-    """A device whose results come later: in a tab nothing may block."""
-
-    async def read_many_async(self, requests: Sequence[tuple[Storage, int]]) -> list[bytes]:
-        """Several reads for the price of one wait."""
-
-    async def profile_async(self, plan: Plan, storages: Sequence[Storage]) -> list[float]:
-        """Run a plan and return the seconds each kernel took."""
-
-
-async def read(device: Device, requests: Sequence[tuple[Storage, int]]) -> list[bytes]:
-    """The first bytes of several storages."""
-    return await device.read_many_async(requests) if isinstance(device, Waiting) else device.read_many(requests)
-
-
-async def profile(device: Device, plan: Plan, storages: Sequence[Storage]) -> list[float]:
-    """Run a plan; the seconds that each kernel took."""
-    return await device.profile_async(plan, storages) if isinstance(device, Waiting) else device.profile(plan, storages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +71,7 @@ async def given(program: realize.Program, names: Sequence[str], device: Device) 
     known = _computed(program.buffers, device)
     own = {b: b.storage for b in program.buffers if b.storage is not None and b.device == device.name} | known
     wanted = [b for b in program.buffers if b in own]
-    found = dict(zip(wanted, await read(device, [(own[b], b.nbytes) for b in wanted]), strict=True))
+    found = dict(zip(wanted, await device.read_many_async([(own[b], b.nbytes) for b in wanted]), strict=True))
     for buffer in program.buffers:
         if isinstance(buffer.pending, bytes):
             found[buffer] = host.padded(buffer.pending)

@@ -20,6 +20,7 @@ from anneal.export.plain import plain
 from anneal.ir.dtype import Scalar
 from anneal.ir.uop import UOp
 from anneal.runtime import pipeline
+from anneal.runtime.base import Clock
 from anneal.runtime.device import get_device
 from anneal.viz import checking, inputs
 from anneal.viz.bench import Bench
@@ -99,8 +100,7 @@ class Ran(TypedDict):
     outputs: list[Told]
     inputs: list[Told]
     kernels: list[KernelTimes]
-    clock: Literal["timestamp-query", "wall"]
-    """The device's own clock, or the host's around each kernel."""
+    clock: Clock
     seconds: float
     """The median of all kernels together."""
     runs: int
@@ -155,7 +155,7 @@ async def run(state: State, params: Params) -> Ran:
         "outputs": [_told(v, MOST_VALUES, verdict) for v, verdict in zip(results.wrote, results.verdicts, strict=True)],
         "inputs": [_told(v, MOST_INPUT_VALUES, None) for v in results.read],
         "kernels": [{"name": k.name, "number": i, "seconds": _median(t), "times": t} for i, (k, t) in enumerate(zip(plan.kernels, times, strict=False))],
-        "clock": "timestamp-query" if "timestamp-query" in getattr(device, "features", ()) else "wall",
+        "clock": device.clock,
         "seconds": _median(whole) if whole else 0.0,
         "runs": len(whole),
         "device": device.description,
