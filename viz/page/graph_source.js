@@ -3,6 +3,7 @@
 import { Film, still } from "./film.js";
 import { plan, Scene } from "./graph_scene.js";
 import { makeLayouts } from "./layouts.js";
+import { filmsOf } from "./rewrites_films.js";
 
 const PROGRAM = ["tensor", "backward", "simplified"];
 const MANY = 3000; // drawn nodes from which kernels start collapsed
@@ -19,7 +20,9 @@ export function endOf(scene, stage) {
  * @param {object} context store, compiler and nodes of the page
  * @param {(text: string, small: boolean) => number} measure width of text in pixels
  */
-export function makeSource({ compiler, nodes }, measure) {
+export function makeSource(context, measure) {
+  const { compiler, nodes } = context;
+  const films = filmsOf(context);
   const layouts = makeLayouts();
   let answers = new Map();
   let scenes = new Map();
@@ -44,10 +47,12 @@ export function makeSource({ compiler, nodes }, measure) {
     const drawn = stage === "wgsl" ? "lowered" : stage;
     const filmed = compiled !== null && (PROGRAM.includes(drawn) || scene !== null);
     if (filmed) {
-      const told = await asked("film", drawn);
       const number = PROGRAM.includes(drawn) ? 0 : scene;
-      const found = told.scenes[number];
-      if (found) return { key: `${told.film} ${number}`, scene: found, step: step ?? endOf(found, drawn), group: null, names: [] };
+      const { film, scenes: there } = await films.outline(drawn);
+      if (number < there.length) {
+        const found = await films.scene(drawn, number);
+        return { key: `${film} ${number}`, scene: found, step: step ?? endOf(found, drawn), group: null, names: [] };
+      }
     }
     const told = await asked("graph", drawn);
     const key = `graph ${drawn} ${told.graphs.length}`;
