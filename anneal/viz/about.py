@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import platform
 from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from anneal import rules
+from anneal.autodiff.backward import PASS_RULES
 from anneal.errors import AnnealError
 from anneal.ir.ops import ALL_OPS
 from anneal.runtime.device import get_device
@@ -36,6 +38,11 @@ def rule(row: rules.Rule) -> RuleDoc:
     return {"group": row.group, "text": row.text, "doc": row.doc, "file": file, "line": row.line, "assumes": list(row.assumes)}
 
 
+def _of_pass(doc: str) -> RuleDoc:
+    """What differentiation does itself, beside the rules that are written."""
+    return {"group": "gradient", "text": "", "doc": doc, "file": "anneal/autodiff/backward.py", "line": 0, "assumes": []}
+
+
 def device(state: State) -> DeviceDoc:
     """What there is to run on."""
     message = state.no_device
@@ -45,20 +52,32 @@ def device(state: State) -> DeviceDoc:
         except AnnealError as error:
             message = str(error)
         else:
-            features = ["shader-f16"] if found.target.float16 else []
-            return {"available": True, "description": found.description, "message": "", "remedy": "", "features": features}
+            return {"available": True, "description": found.description, "message": "", "remedy": "", "features": list(getattr(found, "features", ()))}
     reason, _, remedy = message.partition(": ")
-    return {"available": False, "description": "", "message": reason, "remedy": remedy, "features": []}
+    return {"available": False, "description": "", "message": _sentence(reason), "remedy": _sentence(remedy), "features": []}
+
+
+def _sentence(text: str) -> str:
+    """A part of a message as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', ')')) or not text else '.'}"
+
+
+def release() -> str:
+    """The installed package's version; empty where there is none, as in a site's archive, which the hash of the sources names."""
+    try:
+        return version("anneal-compiler")
+    except PackageNotFoundError:
+        return ""
 
 
 def info(state: State, params: Params) -> messages.Info:  # noqa: ARG001 - as all answers
     """Everything that does not depend on a program."""
     return {
-        "version": "",
+        "version": release(),
         "python": platform.python_version(),
         "source_hash": state.source_hash,
         "examples": [example(name) for name in EXAMPLES],
-        "rules": {row.name: rule(row) for row in rules.RULES},
+        "rules": {row.name: rule(row) for row in rules.RULES} | {name: _of_pass(doc) for name, doc in PASS_RULES.items()},
         "ops": {op.name: op.doc for op in ALL_OPS},
         "device": device(state),
     }

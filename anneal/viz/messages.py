@@ -148,8 +148,6 @@ class KernelDoc(Kernel):
 
     number: int
     """From 0."""
-    lines: list[list[Any]]
-    """`[line of the WGSL, [ids]]` for each line that says something of nodes."""
 
 
 class Compiled(TypedDict):

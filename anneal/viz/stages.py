@@ -51,7 +51,7 @@ def compile_program(state: State, params: Params) -> messages.Compiled:
 
 
 def _kernel(number: int, kernel: Kernel) -> KernelDoc:
-    return {**kernel, "number": number, "lines": []}
+    return {**kernel, "number": number}
 
 
 def stages(opened: Opened, done: Compiled) -> list[StageDoc]:

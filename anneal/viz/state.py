@@ -47,6 +47,7 @@ from anneal.tensor import graph as described
 from anneal.tensor import realize
 from anneal.tensor.graph import Known
 from anneal.tensor.tensor import Tensor
+from anneal.view import film
 from anneal.view.graph import Graph
 from anneal.view.nodes import Kernel
 from anneal.viz import rows
@@ -174,10 +175,8 @@ class Opened:
         return {"tensor": self._forward(whole), "backward": whole, **graphs}
 
     def _forward(self, whole: Graph) -> Graph:
-        """The forward pass alone: what no other forward node reads, and all below."""
-        nodes = [u for u in whole.order if u.phase == "forward"]
-        read = {s for u in nodes for s in u.src}
-        roots = tuple(u for u in nodes if u not in read)
+        """The forward pass alone."""
+        roots = film.forward(self.traced.sink)
         known: dict[str, Any] = {"names": self.known.names, "modules": self.known.modules, "kinds": self.known.kinds}
         return Graph("tensor", (roots,), ensures="the forward pass as it is written", history=whole.history, **known)
 
