@@ -12,6 +12,7 @@ added and never changed, so a reader needs no lock: it takes the length once and
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import threading
 import time
@@ -23,6 +24,8 @@ State = Literal["waiting", "training", "scoring", "paused", "done", "stopped", "
 Time = Literal["seconds", "host_seconds", "device_seconds"]
 RECENT: Final = 100
 """Steps that medians and the time left are taken from: the last ones."""
+_LOOK: Final = 0.02
+"""Seconds from one look whether a paused training goes on to the next, where it cannot block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,13 @@ class Monitor:
         if not self._go.is_set():
             self.state = "paused"
             self._go.wait()
+        self.state = "training"
+
+    async def wait_async(self) -> None:
+        """As `wait`; whoever shares the event loop with the training goes on meanwhile."""
+        while not self._go.is_set():
+            self.state = "paused"
+            await asyncio.sleep(_LOOK)
         self.state = "training"
 
     def add(self, records: Sequence[Record]) -> None:

@@ -22,7 +22,7 @@ import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -106,19 +106,26 @@ class Trainer:
         """
         stopped = self.done >= until
         while not stopped:
-            window, stopped = self._window(until, stop)
+            window, stopped = self.device.finish(self._window(until, stop))
             yield window
 
-    def _window(self, until: int, stop: Callable[[], bool]) -> tuple[Window, bool]:
+    async def train_async(self, until: int, stop: Callable[[], bool] = lambda: False) -> AsyncIterator[Window]:
+        """As `train`; whenever a window waits for the device, a browser tab goes on with other work."""
+        stopped = self.done >= until
+        while not stopped:
+            window, stopped = await self._window(until, stop)
+            yield window
+
+    async def _window(self, until: int, stop: Callable[[], bool]) -> tuple[Window, bool]:
         """The next window, and whether the training stops after it."""
         submitted, device, aside = list[float](), list[float](), 0.0
         start, first = time.perf_counter(), self.done
         while True:
             clocked = self._inline or (len(submitted) > 0 and self._due(until))
             if clocked and not self._inline:
-                self.device.wait()
+                await self.device.wait_async()
             began = time.perf_counter()
-            kernels = self._step(self.done - first, clocked=clocked)
+            kernels = await self._step(self.done - first, clocked=clocked)
             spent = time.perf_counter() - began
             if clocked:
                 device.append(sum(kernels))
@@ -130,7 +137,8 @@ class Trainer:
             if stopped or self.done % WINDOW == 0 or self.done == 1:
                 break
         count = self.done - first
-        losses = [float(host.decode(data, self._dtype, 1)[0]) for data in self.device.read_many([(s, 4) for s in self._ring[:count]])]
+        read = await self.device.read_many_async([(s, 4) for s in self._ring[:count]])
+        losses = [float(host.decode(data, self._dtype, 1)[0]) for data in read]
         self._check(losses)
         seconds = (time.perf_counter() - start - aside) * count / len(submitted)
         return Window(self.done, losses, seconds, statistics.fmean(submitted), statistics.fmean(device) if device else None), stopped
@@ -139,7 +147,7 @@ class Trainer:
         """True when the next step is the last of a window, and it is time that one is clocked."""
         return (self.done + 1 >= until or (self.done + 1) % WINDOW == 0) and time.perf_counter() - self._clocked > _CLOCKED
 
-    def _step(self, slot: int, *, clocked: bool = False) -> list[float]:
+    async def _step(self, slot: int, *, clocked: bool) -> list[float]:
         """Submit one step, which will leave its loss in the ring; returns the seconds of each kernel when it is clocked."""
         self.device.write(self._index.storage, array("i", self._batch(self.done)).tobytes())
         for call, buffer in self._keys:
@@ -148,7 +156,7 @@ class Trainer:
         self.executable.made[self._loss] = self._ring[slot]
         kernels: list[float] = []
         if clocked:
-            kernels = self.executable.profile()
+            kernels = await self.executable.profile_async()
         else:
             self.executable.run()
         self.done += 1
@@ -171,10 +179,14 @@ class Trainer:
 
     def score(self) -> float:
         """The number by which the model is judged, over the held-out rows, with the parameters as they are now."""
+        return self.device.finish(self.score_async())
+
+    async def score_async(self) -> float:
+        """As `score`; a browser tab goes on with other work meanwhile."""
         if self._score is None:
             self._score = Executable(self._score_program, self.device)
         self._score.run()
-        return float(host.decode(self._score.read(0), self._score_program.outputs[0].dtype, 1)[0])
+        return float(host.decode(await self._score.read_async(0), self._score_program.outputs[0].dtype, 1)[0])
 
 
 def _words(seed: int) -> tuple[int, int]:
@@ -217,15 +229,28 @@ def follow(trainer: Trainer, monitor: Monitor) -> None:
 
     Scoring reads the parameters and changes nothing, so the losses are those of a training that is not watched.
     """
+
+    async def hold() -> None:
+        monitor.wait()
+
+    trainer.device.finish(_follow(trainer, monitor, hold))
+
+
+async def follow_async(trainer: Trainer, monitor: Monitor) -> None:
+    """As `follow`; while the device computes and while the training is paused, a browser tab goes on with other work."""
+    await _follow(trainer, monitor, monitor.wait_async)
+
+
+async def _follow(trainer: Trainer, monitor: Monitor, hold: Callable[[], Awaitable[None]]) -> None:
     every = _interval(monitor.steps - trainer.done)
     try:
-        monitor.wait()
+        await hold()
         while trainer.done < monitor.steps and not (monitor.stopping and monitor.records):
-            for window in trainer.train(monitor.steps, monitor.halt):
+            async for window in trainer.train_async(monitor.steps, monitor.halt):
                 ends = window.last >= monitor.steps or monitor.halt()
-                accuracy = _scored(trainer, monitor) if ends or window.last % every == 0 else None
+                accuracy = await _scored(trainer, monitor) if ends or window.last % every == 0 else None
                 monitor.add(_records(window, accuracy))
-            monitor.wait()
+            await hold()
     except BaseException as error:
         monitor.end(error)
         raise
@@ -237,10 +262,10 @@ def _interval(steps: int) -> int:
     return min(_SCORED, max(WINDOW, math.ceil(steps / SCORES / WINDOW) * WINDOW))
 
 
-def _scored(trainer: Trainer, monitor: Monitor) -> float:
+async def _scored(trainer: Trainer, monitor: Monitor) -> float:
     monitor.state = "scoring"
     start = time.perf_counter()
-    accuracy = trainer.score()
+    accuracy = await trainer.score_async()
     monitor.score_seconds = time.perf_counter() - start
     monitor.state = "training"
     return accuracy

@@ -28,6 +28,8 @@ _READING: Final = 1
 """GPUMapMode.READ."""
 _NUDGE: Final = 0.004
 """Seconds from one empty submit to the next, in a browser that looks at its GPU ten times a second unless something is submitted."""
+_SMALL: Final = 1 << 14
+"""Bytes up to which one copy more costs less than lending out Python's memory."""
 _GRACE: Final = 0.5
 """Seconds in which a loss is told, after a promise was rejected because of it."""
 
@@ -138,7 +140,10 @@ class Queue:
         self._submit(encoder)
 
     def write(self, buffer: Any, data: memoryview) -> None:
-        """Copy bytes, a multiple of 4, to the start of a buffer, straight from Python's memory."""
+        """Copy bytes, a multiple of 4, to the start of a buffer, large ones straight from Python's memory."""
+        if data.nbytes <= _SMALL:
+            self._queue.writeBuffer(buffer, 0, self._bridge.to_js(data))
+            return
         proxy = self._bridge.create_proxy(data)
         view = proxy.getBuffer("u8")
         try:

@@ -205,14 +205,14 @@ class Core:
 
     def _bytes(self) -> bytes:
         """The values as a buffer holds them; without a device where they came from the host."""
-        value = storage.realised(self.uop) or self.realize()._value()
-        buffer = storage.buffer_of(storage.base(value))
-        if isinstance(buffer.pending, bytes):
-            return buffer.pending
-        if buffer.storage is None:
+        return realize.read(self._buffer())
+
+    def _buffer(self) -> Buffer:
+        """The buffer of the values, computed now where they are not yet."""
+        buffer = storage.buffer_of(storage.base(storage.realised(self.uop) or self.realize()._value()))
+        if buffer.storage is None and not isinstance(buffer.pending, bytes):
             realize.realize([buffer.uop], self._device)
-        assert buffer.device is not None, "a realised buffer is on a device"
-        return realize.open_device(buffer.device).read(buffer.storage, buffer.nbytes)
+        return buffer
 
     def _value(self) -> UOp:
         """The node of the buffer of a realised tensor."""
@@ -234,9 +234,12 @@ class Core:
 
     def item(self) -> Scalar:
         """The value of a tensor of one element."""
+        self._check_single()
+        return host.decode(self._bytes(), self.dtype, 1)[0]
+
+    def _check_single(self) -> None:
         if self.numel() != 1:
             raise ShapeError(f"item() needs one element, and shape {show(self.shape)} has {self.numel()}: use tolist() or numpy()")
-        return host.decode(self._bytes(), self.dtype, 1)[0]
 
     def to(self, device: str) -> Self:
         """These values on another device, as a tensor without history; the tensor itself when it is there."""

@@ -131,6 +131,12 @@ class Executable:
         self._follow()
         return seconds
 
+    async def profile_async(self) -> list[float]:
+        """As `profile`; a browser tab goes on with other work meanwhile."""
+        seconds = await self.device.profile_async(self.plan, self._bound())
+        self._follow()
+        return seconds
+
     def _bound(self) -> list[Any]:
         return [*(b.storage for b in self.program.buffers), *self.made]
 
@@ -148,8 +154,27 @@ class Executable:
 
     def read(self, output: int) -> bytes:
         """The bytes of output number `output` after the last run."""
+        return self.device.read(*self._place(output))
+
+    async def read_async(self, output: int) -> bytes:
+        """As `read`; a browser tab goes on with other work meanwhile."""
+        return (await self.device.read_many_async([self._place(output)]))[0]
+
+    def _place(self, output: int) -> tuple[Any, int]:
         node = self.program.outputs[output]
-        return self.device.read(self.storages[output], host.nbytes(sizes(node), node.dtype))
+        return self.storages[output], host.nbytes(sizes(node), node.dtype)
+
+
+def read(buffer: Buffer) -> bytes:
+    """The bytes of a buffer whose values are there: those of the host, or the device's."""
+    return buffer.pending if isinstance(buffer.pending, bytes) else open_device(buffer.device).read(buffer.storage, buffer.nbytes)
+
+
+async def read_async(buffer: Buffer) -> bytes:
+    """As `read`; a browser tab goes on with other work meanwhile."""
+    if isinstance(buffer.pending, bytes):
+        return buffer.pending
+    return (await open_device(buffer.device).read_many_async([(buffer.storage, buffer.nbytes)]))[0]
 
 
 def sizes(node: UOp) -> tuple[int, ...]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from anneal.errors import UsageError
-from anneal.tensor import origin, realize
+from anneal.ir.dtype import Scalar
+from anneal.tensor import host, origin, realize
 from anneal.tensor.random import Random
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Tensor(Random):
     """A lazy array of numbers that knows how it is computed, and can be differentiated and run on a GPU.
 
     Names and meanings follow PyTorch and tinygrad. Nothing is computed until values are asked for: `numpy()`, `tolist()`, `item()`,
-    `realize()`. Each node of the graph notes the user's line that built it.
+    `realize()`; `tolist_async()` and `item_async()` are to be awaited. Each node of the graph notes the user's line that built it.
     """
 
     __slots__ = ()
@@ -40,6 +41,16 @@ class Tensor(Random):
             yield
         finally:
             cls.training = before
+
+    async def tolist_async(self) -> Any:
+        """As `tolist`, awaited: in a browser tab, where not every browser lets Python wait for the GPU, other work goes on meanwhile."""
+        data = await realize.read_async(self._buffer())
+        return host.nest(host.decode(data, self.dtype, self.numel()), realize.sizes(self.uop))
+
+    async def item_async(self) -> Scalar:
+        """As `item`, awaited; see `tolist_async`."""
+        self._check_single()
+        return host.decode(await realize.read_async(self._buffer()), self.dtype, 1)[0]
 
     def graph(self, stage: str = "tensor", target: Target | None = None) -> Graph:
         """The graph that computes this tensor, as it is written or after a stage of the compiler: `simplified`, `kernels`, `lowered`.

@@ -74,7 +74,12 @@ def test_the_time_of_scoring_is_in_no_step(monkeypatch: pytest.MonkeyPatch) -> N
     now = [0.0]
     monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     ready, monitor = made(30)
-    monkeypatch.setattr(ready, "score", lambda: now.__setitem__(0, now[0] + 5.0) or 0.5)
+
+    async def score() -> float:
+        now[0] += 5.0
+        return 0.5
+
+    monkeypatch.setattr(ready, "score_async", score)
     follow(ready, monitor)
     assert [r.seconds for r in monitor.records] == [0.0] * 30
     assert monitor.score_seconds == 5.0
