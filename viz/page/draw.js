@@ -5,7 +5,8 @@ import { PHASES } from "./nodes.js";
 const WORDS = 0.2; // scale from which boxes have a word
 const FULL = 0.5; // scale from which boxes have all their text
 const ROUND = 6;
-const FAINT = 0.28;
+const FAINT = 0.3; // of an edge that runs behind boxes
+const CROWD = 250; // such edges in sight, from which they are fainter still
 
 /** The colours of the page, as they are in its theme. */
 export function colours(element) {
@@ -71,18 +72,20 @@ function frames({ context, scene, view, colours }) {
     context.strokeStyle = colours.fused.line;
     context.lineWidth = Math.max(1.25, 1 / view.scale);
     rounded(context, x, y, w, h, 10);
+    context.globalAlpha = 0.5;
     context.fill();
+    context.globalAlpha = 1;
     context.stroke();
-    const size = Math.min(Math.max(13, 11 / view.scale), 34, (1.5 * w) / (text[0].length + 4));
+    const size = Math.min(Math.max(13, 11 / view.scale), 28, (1.5 * w) / (text[0].length + 4));
     if (size * view.scale < 5) continue;
     context.fillStyle = colours.fused.ink;
     context.textBaseline = "middle";
     context.textAlign = "left";
     context.font = `600 ${size}px ${colours.mono}`;
-    context.fillText(`▪ ${text[0]}`, x + 14, y + 20);
+    context.fillText(`▪ ${text[0]}`, x + 14, y + 24);
     const wide = context.measureText(`▪ ${text[0]}  `).width;
     context.font = `${size * 0.85}px ${colours.mono}`;
-    if (view.scale > FULL && wide + context.measureText(text[1]).width + 20 < w) context.fillText(text[1], x + 14 + wide, y + 20);
+    if (view.scale > FULL && wide + context.measureText(text[1]).width + 20 < w) context.fillText(text[1], x + 14 + wide, y + 24);
   }
 }
 
@@ -126,10 +129,11 @@ function edges({ context, scene, view, look, colours }) {
   const dimmed = look.matches !== null || look.selected >= 0 ? 0.55 : 0.85;
   context.lineWidth = Math.max(1.2, 0.7 / view.scale);
   for (const [key, list] of groups) {
+    const faint = Math.max(0.05, Math.min(FAINT, (FAINT * CROWD) / list.length));
     context.beginPath();
     for (const e of list) way(context, scene, e, near);
     context.strokeStyle = colours.phases[key >> 1].line;
-    context.globalAlpha = dimmed * (key & 1 ? FAINT : near ? 1 : 0.6);
+    context.globalAlpha = dimmed * (key & 1 ? faint : near ? 1 : 0.6);
     context.setLineDash(near ? PHASES[key >> 1].dash : []);
     context.stroke();
   }

@@ -30,7 +30,7 @@ export function mount(element, context) {
   const minimap = makeMinimap(pane.camera, () => pane.byHand());
   const search = makeSearch(pane, context);
   const tools = makeTools(pane, context, search);
-  element.append(canvas, tools.element, minimap.element, tip.element, empty, said);
+  element.append(canvas, tools.element, tools.zoom, minimap.element, tip.element, empty, said);
   pane.parts = { said, empty, tip, minimap, search, tools };
   followKeys(canvas, pane, context);
   if (context.keys) listKeys(context.keys, pane, search);
@@ -41,7 +41,8 @@ export function mount(element, context) {
 /** Everything the pane knows: the scene, the camera, what stands out. */
 class Pane {
   constructor(element, canvas, context) {
-    Object.assign(this, { element, canvas, ...context });
+    const { store, compiler, nodes, notice } = context;
+    Object.assign(this, { element, canvas, store, compiler, nodes, notice });
     this.pen = canvas.getContext("2d");
     this.source = makeSource(context, letterWidths(element));
     this.camera = makeCamera(canvas, () => this.paint());

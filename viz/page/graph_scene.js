@@ -113,7 +113,7 @@ export class Scene {
     this.phase[i] = row.phase;
     this.result[i] = row.flags & RESULT ? 1 : 0;
     this.leaf[i] = row.src.length === 0 ? 1 : 0;
-    if (this.groups[i] === null) this.texts[i] = { ...caption(row, this.nodes, this.how.folded), note: noteOf(row), op: row.op };
+    if (this.groups[i] === null) this.texts[i] = { ...caption(row, this.nodes, this.how.folded), note: noteOf(row), op: row.src.length === 0 && row.name ? row.name : row.label.split(" ")[0] };
   }
 
   #connect() {

@@ -6,7 +6,7 @@ import { makeLayouts } from "./layouts.js";
 import { filmsOf } from "./rewrites_films.js";
 
 const PROGRAM = ["tensor", "backward", "simplified"];
-const MANY = 3000; // drawn nodes from which kernels start collapsed
+const MANY = 1500; // drawn nodes from which kernels start collapsed
 const KEPT = 24; // laid-out scenes
 
 /** The step at which a stage ends in a scene. */
@@ -29,11 +29,11 @@ export function makeSource(context, measure) {
   let collapsed = new Set();
   let decided = new Set();
 
-  function asked(kind, stage) {
-    const key = `${kind} ${stage}`;
+  function asked(kind, params) {
+    const key = `${kind} ${JSON.stringify(params)}`;
     if (!answers.has(key)) {
-      const answer = compiler.request(kind, { stage }).then((told) => {
-        nodes.tell(told.rows);
+      const answer = compiler.request(kind, params).then((told) => {
+        nodes.tell(told.rows ?? []);
         return told;
       });
       answers.set(key, answer);
@@ -45,16 +45,12 @@ export function makeSource(context, measure) {
   /** The scene's film and what names its groups; which step. */
   async function chosen({ stage, scene, step, compiled }) {
     const drawn = stage === "wgsl" ? "lowered" : stage;
-    const filmed = compiled !== null && (PROGRAM.includes(drawn) || scene !== null);
-    if (filmed) {
-      const number = PROGRAM.includes(drawn) ? 0 : scene;
-      const { film, scenes: there } = await films.outline(drawn);
-      if (number < there.length) {
-        const found = await films.scene(drawn, number);
-        return { key: `${film} ${number}`, scene: found, step: step ?? endOf(found, drawn), group: null, names: [] };
-      }
+    const whole = PROGRAM.includes(drawn);
+    if (compiled !== null && (whole || scene !== null)) {
+      const told = await asked("film", { stage: whole ? "program" : drawn, scene: whole ? 0 : scene });
+      return { key: `${told.film} ${told.scene}`, scene: told, step: step ?? endOf(told, drawn), group: null, names: [] };
     }
-    const told = await asked("graph", drawn);
+    const told = await asked("graph", { stage: drawn });
     const key = `graph ${drawn} ${told.graphs.length}`;
     const made = still(told.graphs, nodes);
     return { key, scene: made.scene, step: 0, group: told.graphs[0]?.kernel === null ? null : made.group, names: told.graphs, modules: told.modules };
@@ -109,12 +105,11 @@ export function makeSource(context, measure) {
       collapsed = new Set();
       decided = new Set();
     },
-    asked,
   };
 
   async function build(choice, { folded }) {
     const film = new Film(choice.scene);
-    const modules = choice.modules ?? (await asked("graph", "tensor")).modules;
+    const modules = choice.modules ?? (await asked("graph", { stage: "tensor" })).modules;
     const how = { ...grouping(choice, modules), folded, collapsed: new Set(collapsed), measure };
     const planned = plan(film, nodes, how);
     const laid = await layouts.lay(planned.graph);

@@ -19,19 +19,20 @@ export function makeTools(pane, { store }, search) {
     el("label", { class: "graph-fold", title: "Show constants and index arithmetic in the boxes that read them" }, fold, "Fold"),
     groups,
     count,
-    el(
-      "div",
-      { class: "graph-zoom" },
-      button("−", "Zoom out", "Zoom out (−)", zoomed(0.8)),
-      button("Fit", "Show the whole graph", "Show all (f)", () => pane.fit()),
-      button("+", "Zoom in", "Zoom in (+)", zoomed(1.25)),
-    ),
+  );
+  const zoom = el(
+    "div",
+    { class: "graph-zoom" },
+    button("−", "Zoom out", "Zoom out (−)", zoomed(0.8)),
+    button("Fit", "Show the whole graph", "Show all (f)", () => pane.fit()),
+    button("+", "Zoom in", "Zoom in (+)", zoomed(1.25)),
   );
   store.on(["folded"], () => (fold.checked = store.state.folded));
   fold.checked = store.state.folded;
 
   return {
     element,
+    zoom,
     draw(scene) {
       const any = scene !== null && (pane.source.collapsed().size > 0 || [...scene.groups.keys()].some((i) => scene.groupOf(i) !== null));
       groups.hidden = !any;

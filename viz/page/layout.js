@@ -4,11 +4,12 @@
 //
 // A cluster (a kernel) is laid out by itself; clusters stand side by side in rows, in their order.
 
+import { columns } from "./layout_columns.js";
+import { properly } from "./layout_dummies.js";
 import { acyclic, layering } from "./layout_layers.js";
 import { ordering } from "./layout_order.js";
 import { placing } from "./layout_place.js";
 import { routing } from "./layout_route.js";
-import { properly } from "./layout_dummies.js";
 
 const FRAME = { side: 22, top: 46, bottom: 22, gap: 56 };
 const ASPECT = 1.7;
@@ -36,8 +37,8 @@ function single(graph) {
   const layer = layering({ ...graph, from, to });
   const proper = properly({ ...graph, from, to }, layer);
   const { layers, crossings } = ordering(proper);
-  const { x, y, right, bottom } = placing(proper, layers);
-  return { ...routing({ ...graph, flipped }, proper, x, y), layer, box: [0, 0, right, bottom], crossings };
+  const placed = columns(proper, layers, placing(proper, layers));
+  return { ...routing({ ...graph, flipped }, proper, placed), layer, box: [0, 0, placed.right, placed.bottom], crossings };
 }
 
 function finished(laid, graph) {

@@ -122,7 +122,14 @@ export function layering(graph) {
   const last = new Int32Array(count);
   for (let e = 0; e < from.length; e++) last[from[e]] = Math.max(last[from[e]], layer[to[e]]);
   for (let i = count - 1; i >= 0; i--) lower(order[i], { layer, last, held, readers, operands, room });
-  return layer;
+  return numbered(layer);
+}
+
+/** The same layers without empty ones between. */
+function numbered(layer) {
+  const used = [...new Set(layer)].sort((a, b) => a - b);
+  const number = new Map(used.map((l, i) => [l, i]));
+  return layer.map((l) => number.get(l));
 }
 
 function within({ start, list }, v) {

@@ -1,32 +1,51 @@
 // The points that each edge goes through, from the bottom of an operand to the top of a reader.
 
+import { through } from "./layout_columns.js";
+
 const INNER = 0.7; // part of a box's top over which the edges into it are spread
 
-/** @returns {{x: Float32Array, y: Float32Array, start: Int32Array, points: Float32Array, long: Uint8Array}} see `layout` */
-export function routing(graph, proper, x, y) {
-  const { from, to, flipped } = graph;
-  const start = new Int32Array(from.length + 1);
-  for (let e = 0; e < from.length; e++) start[e + 1] = start[e] + 2 + 2 * passed(graph, proper, e);
-  const points = new Float32Array(2 * start[from.length]);
+/**
+ * @param {object} graph with `flipped`: edges that lead up
+ * @param {object} placed as `columns` gives it
+ * @returns {{x: Float32Array, y: Float32Array, start: Int32Array, points: Float32Array, long: Uint8Array}} see `layout`
+ */
+export function routing(graph, proper, placed) {
+  const { x, y } = placed;
+  const many = graph.from.length;
   const ends = spread(graph, proper, x);
-  for (let e = 0; e < from.length; e++) {
-    let p = 2 * start[e];
-    const put = (px, py) => {
-      points[p++] = px;
-      points[p++] = py;
-    };
-    put(x[from[e]] + graph.width[from[e]] / 2, y[from[e]] + graph.height[from[e]]);
-    const many = passed(graph, proper, e);
-    const top = flipped[e] ? to[e] : from[e];
-    for (let i = 0; i < many; i++) {
-      const v = proper.first[top] + (flipped[e] ? many - 1 - i : i);
-      const middle = x[v] + proper.width[v] / 2;
-      put(middle, flipped[e] ? y[v] + proper.height[v] : y[v]);
-      put(middle, flipped[e] ? y[v] : y[v] + proper.height[v]);
-    }
-    put(x[to[e]] + graph.width[to[e]] / 2 + ends[e], y[to[e]]);
+  const start = new Int32Array(many + 1);
+  const points = [];
+  for (let e = 0; e < many; e++) {
+    route(graph, proper, placed, e, ends[e], points);
+    start[e + 1] = points.length / 2;
   }
-  return { x, y, start, points, long: proper.long };
+  return { x, y, start, points: Float32Array.from(points), long: proper.long };
+}
+
+/** Put the points of one edge. */
+function route(graph, proper, placed, e, end, points) {
+  const { from, to, flipped } = graph;
+  const { x, y, column } = placed;
+  const many = passed(graph, proper, e);
+  const top = flipped[e] ? to[e] : from[e];
+  let last = y[from[e]] + graph.height[from[e]];
+  points.push(x[from[e]] + graph.width[from[e]] / 2, last);
+  let at = column[proper.layer[from[e]]];
+  const step = (v, high) => {
+    const next = column[proper.layer[v]];
+    if (next === at + 1 && !proper.long[e] && !flipped[e]) points.push(...through(placed, e, at, last, high));
+    at = next;
+  };
+  for (let i = 0; i < many; i++) {
+    const v = proper.first[top] + (flipped[e] ? many - 1 - i : i);
+    const middle = x[v] + proper.width[v] / 2;
+    const [high, low] = flipped[e] ? [y[v] + proper.height[v], y[v]] : [y[v], y[v] + proper.height[v]];
+    step(v, high);
+    points.push(middle, high, middle, low);
+    last = low;
+  }
+  step(to[e], y[to[e]]);
+  points.push(x[to[e]] + graph.width[to[e]] / 2 + end, y[to[e]]);
 }
 
 /** How many points of a chain an edge goes through. */
