@@ -42,10 +42,10 @@ const LOOK = {
 
 /**
  * @param {HTMLElement} place where it stands
- * @param {{label: string, change: (text: string) => void, cursor: (line: number) => void, leave: () => void}} told `cursor` gets the line, from 1, that
+ * @param {{label: string, change: (text: string) => void, cursor: (line: number) => void, submit: () => void, leave: () => void}} told `cursor` gets the line, from 1, that
  *   the user has gone to
  */
-export function makeMirror(place, { label, change, cursor, leave }) {
+export function makeMirror(place, { label, change, cursor, submit, leave }) {
   const { EditorView, Decoration, keymap } = views;
   const marked = states.StateEffect.define();
   const marks = states.StateField.define({
@@ -66,7 +66,7 @@ export function makeMirror(place, { label, change, cursor, leave }) {
     parent: root,
     state: states.EditorState.create({
       extensions: [
-        states.Prec.highest(keymap.of([{ key: "Mod-Enter", run: () => true }])), // the page's own key compiles
+        states.Prec.highest(keymap.of([{ key: "Mod-Enter", run: () => (submit(), true) }])), // CodeMirror would begin a line
         core.basicSetup,
         python.python(),
         language.indentUnit.of("    "),
@@ -75,6 +75,7 @@ export function makeMirror(place, { label, change, cursor, leave }) {
         EditorView.contentAttributes.of({ "aria-label": label }),
         keymap.of([{ key: "Escape", run: () => (leave(), true) }, commands.indentWithTab]),
         marks,
+        EditorView.domEventHandlers({ beforeinput: overwrite }),
         EditorView.updateListener.of(heard),
       ],
     }),
@@ -121,6 +122,19 @@ function lineMarks(doc, { failure, shown }, Decoration) {
     if (failure.column && from <= start && start < end) ranges.push(Decoration.mark({ class: "cm-where" }).range(start, end));
   }
   return Decoration.set(ranges, true);
+}
+
+/**
+ * Text that is typed over a selection. Left to itself, Chromium keeps the look of what was selected as an inline style, which the page's policy forbids.
+ */
+function overwrite(event, editor) {
+  const { from, to, empty } = editor.state.selection.main;
+  if (event.inputType !== "insertText" || !event.data || empty || editor.composing || editor.state.selection.ranges.length > 1) return false;
+  const insert = () => editor.state.update(editor.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  event.preventDefault();
+  const taken = editor.state.facet(views.EditorView.inputHandler).some((handle) => handle(editor, from, to, event.data, insert));
+  if (!taken) editor.dispatch(insert());
+  return true;
 }
 
 /** The kinds of words that CodeMirror's own style knows, in the page's colours. */

@@ -11,11 +11,11 @@ const OWN = "";
 /** Mounts the pane; returns `{focus, compile}`. */
 export async function mount(element, context) {
   const { store, session } = context;
-  const code = await place(element, context);
   const compile = () => {
-    const { source, part, info } = store.state;
-    return session.show({ ...carried(session, source), source, part, name: exampleOf(info, store.state)?.name ?? ownName(store.state) });
+    const { source, asked, info } = store.state;
+    return session.show({ ...carried(session, source), source, part: asked, name: exampleOf(info, store.state)?.name ?? ownName(store.state) });
   };
+  const code = await place(element, context, compile);
   const head = el("div", { class: "program-head" }, examples(context), parts(context), button(store, compile));
   element.prepend(head);
   element.append(below(context, code));
@@ -41,13 +41,14 @@ function ownName({ name, info }) {
   return info?.examples.some((example) => example.name === name) ? "program" : name;
 }
 
-async function place(element, { store }) {
+async function place(element, { store }, submit) {
   const host = el("div", { class: "code" });
   element.append(host);
   const told = {
     label: "Program, in Python",
     change: (source) => store.set({ source }),
     cursor: (line) => store.set({ line }),
+    submit,
     leave: () => element.querySelector(".compile").focus(),
   };
   try {
@@ -169,5 +170,6 @@ function call(file, line, name, text, at) {
 function shown({ value, outputs, note }) {
   const first = outputs.slice(0, 3).map(({ name, dtype, shape }) => `${name ? `${name}: ` : ""}${dtype} ${shape.length > 0 ? `(${shape.join(", ")})` : "scalar"}`);
   const rest = outputs.length > 3 ? `, and ${outputs.length - 3} more` : "";
-  return [note && el("strong", {}, `${note} `), value ? `${value} ` : "", el("span", { class: "mono" }, first.join(", ") + rest)];
+  const several = outputs.length > 1 && el("span", { class: "mono" }, `: ${first.join(", ")}${rest}`);
+  return [note && el("strong", {}, `${note} `), value, several];
 }

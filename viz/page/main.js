@@ -27,7 +27,8 @@ const FIRST = {
   ran: "", // the text that was run last
   unfinished: null, // the text that runs
   stopped: null, // the text that was stopped
-  part: null,
+  part: null, // that is shown
+  asked: null, // the part asked for; null for the program's natural one
   name: "program",
   stage: "tensor",
   scene: null,
@@ -87,7 +88,7 @@ async function begin(context) {
     store.set({ info });
   } catch (error) {
     context.first = null;
-    if (error.kind !== "WorkerError" && error.kind !== "Stopped") store.set({ error, busy: null });
+    if (error.kind !== "WorkerError" && error.kind !== "Stopped") broken(error.message, context); // of those the page has heard already
     return;
   }
   const { device } = store.state.info;

@@ -22,12 +22,12 @@ export function makeSession({ store, compiler, notice, begin }) {
     const late = () => mine !== turn;
     const stage = view.stage ?? store.state.stage;
     const { source, part, name, files } = program;
-    store.set({ source, part, name, ran: source, unfinished: source, error: null, busy: "Running the program" });
+    store.set({ source, asked: part, name, ran: source, unfinished: source, error: null, busy: "Running the program" });
     let opened = null;
     try {
       opened = await compiler.request("open", { source, part, name, ...(files ? { files } : {}) });
       if (late()) return false;
-      shown = { ...program, part: opened.part };
+      shown = program;
       store.set({ unfinished: null });
       const early = { ...NOTHING, opened, compiled: null, part: opened.part, stage: "tensor" };
       if (stage === "tensor") store.set(early);
@@ -91,7 +91,7 @@ export function makeSession({ store, compiler, notice, begin }) {
 
   /** Puts a program into the editor without running it. */
   function put({ source, part, name }) {
-    store.set({ source, part, name, busy: null });
+    store.set({ source, asked: part, name, busy: null });
     notice("This is your last program. It did not come to an end, so it was not started again: Compile runs it.", { key: "waits", stays: true });
   }
 

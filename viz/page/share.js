@@ -164,7 +164,7 @@ export function makeShare({ store, compiler, notice, session }, panes) {
         session.put(wanted);
         return;
       }
-      const same = session.shown !== null && wanted.source === session.shown.source && (wanted.part ?? session.shown.part) === session.shown.part;
+      const same = session.shown !== null && wanted.source === session.shown.source && (wanted.part ?? null) === session.shown.part;
       const whole = { stage: "tensor", scene: null, step: null, kernel: null, path: null, pane: "node", ...view };
       if (same && store.state.compiled !== null) {
         store.set({ node: null, source: wanted.source, error: null });
@@ -182,7 +182,7 @@ export function makeShare({ store, compiler, notice, session }, panes) {
 
   /** Copies the address of what is shown. */
   async function copy() {
-    const program = session.shown ?? { source: store.state.source, part: store.state.part, name: store.state.name };
+    const program = session.shown ?? { source: store.state.source, part: store.state.asked, name: store.state.name };
     const { hash, long } = await encode(store.state, { ...program, launched: false });
     if (long) {
       notice("This program is too long for a link. Save its text, or share it as a file: anneal viz file.py:function opens it.", { kind: "error", key: "copied" });

@@ -45,11 +45,11 @@ async function launch(info, notice) {
 export function keepProgram(store) {
   let timer = 0;
   const write = () => {
-    const { source, part, name, info, unfinished, stopped } = store.state;
+    const { source, asked, name, info, unfinished, stopped } = store.state;
     const example = exampleOf(info, { source, name })?.name ?? null;
-    keep("program", { source: example === null ? source : "", part, name, example, ran: source !== unfinished && source !== stopped });
+    keep("program", { source: example === null ? source : "", part: asked, name, example, ran: source !== unfinished && source !== stopped });
   };
-  store.on(["source", "part", "unfinished"], ({ source, unfinished }, changed) => {
+  store.on(["source", "asked", "unfinished"], ({ source, unfinished }, changed) => {
     clearTimeout(timer);
     if (!source) return;
     if (changed.has("unfinished") && unfinished !== null) write(); // at once: what follows may never end
