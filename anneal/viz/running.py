@@ -3,7 +3,7 @@
 A run works on memory of its own and on copies of what the program has, so nothing that a user could see afterwards changes, also when it fails.
 With `kernel` the kernels up to that one run, and its inputs and outputs are told; `seed` draws random inputs instead of the program's own.
 
->>> picture((16, 3, 32, 32)), picture((100, 64)), picture((10, 4))
+>>> picture((16, 3, 32, 32), [-1.0, 1.0]), picture((100, 64), [-1.5, 2.0]), picture((10, 4), [0.0, 1.0])
 ({'width': 32, 'height': 32, 'channels': 3, 'sure': True}, {'width': 8, 'height': 8, 'channels': 1, 'sure': False}, None)
 """
 
@@ -21,7 +21,7 @@ from anneal.ir.dtype import Scalar
 from anneal.ir.uop import UOp
 from anneal.runtime import pipeline
 from anneal.runtime.base import Clock
-from anneal.runtime.device import get_device
+from anneal.runtime.device import open_device
 from anneal.viz import checking, inputs
 from anneal.viz.bench import Bench
 from anneal.viz.checking import Verdict
@@ -32,7 +32,7 @@ from anneal.viz.state import Opened, State
 
 MOST_VALUES: Final = 4096
 """Numbers of an output that the page is told."""
-MOST_INPUT_VALUES: Final = 1024
+MOST_INPUT_VALUES: Final = 2048
 LARGEST_SEED: Final = (1 << 32) - 1
 SIDES: Final = range(4, 257)
 """Pixels that a side of a picture may have."""
@@ -47,7 +47,7 @@ class Image(TypedDict):
     height: int
     channels: int
     sure: bool
-    """False where the shape may as well be that of a matrix."""
+    """False where it may as well be a matrix."""
 
 
 class Check(TypedDict):
@@ -108,18 +108,19 @@ class Ran(TypedDict):
     checked: Checked | None
 
 
-def picture(shape: Sequence[int]) -> Image | None:
-    """What pictures a value of this shape may be.
+def picture(shape: Sequence[int], values: Sequence[Scalar]) -> Image | None:
+    """What pictures a value of this shape, of which some elements are given, may be.
 
     Surely (…, channels 3, H, W) and, of three axes or more, (…, H, W), where the sides are 4 to 256 pixels and neither is more than twice the other.
-    Perhaps two axes whose rows have 64, 256, 784 or 1,024 elements: a square a row. Nothing else is a picture.
+    Two axes whose rows have 64, 256, 784 or 1,024 elements may be a square a row: surely where nothing is below 0, nor everything 0, as in pixels;
+    else it may as well be a matrix. Nothing else is a picture.
     """
     if len(shape) >= 3:
         *_, depth, height, width = shape
         if height in SIDES and width in SIDES and max(height, width) <= 2 * min(height, width):
             return {"width": width, "height": height, "channels": 3 if depth == 3 else 1, "sure": True}
     if len(shape) == 2 and (side := ROWS.get(shape[1])):
-        return {"width": side, "height": side, "channels": 1, "sure": False}
+        return {"width": side, "height": side, "channels": 1, "sure": any(v > 0 for v in values) and not any(v < 0 for v in values)}
     return None
 
 
@@ -137,7 +138,7 @@ async def run(state: State, params: Params) -> Ran:
         raise NoDeviceError(state.no_device)
     kernel = None if params.get("kernel") is None else kernel_number(opened, params["kernel"])
     seed = _seed(params.get("seed"))
-    device = get_device()
+    device = await open_device()
     plan = opened.compiled.plan
     given = await inputs.given(opened.traced, opened.known.inputs, device)
     if seed is not None:
@@ -278,7 +279,7 @@ def _told(values: Values, most: int, verdict: Verdict | None) -> Told:
         "shape": list(values.shape),
         "values": plain(numbers),
         "count": values.count,
-        "image": picture(values.shape) if values.dtype.is_float else None,
+        "image": picture(values.shape, numbers) if values.dtype.is_float else None,
         "check": check,
     }
 

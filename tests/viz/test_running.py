@@ -230,8 +230,16 @@ def test_tensors_that_were_realised_or_are_still_graphs_are_inputs(device: str) 
     ],
 )
 def test_what_may_be_a_picture(shape: tuple[int, ...], image: tuple[Any, ...] | None) -> None:
-    found = picture(shape)
+    found = picture(shape, [-0.5, 1.0])
     assert (None if found is None else tuple(found.values())) == image
+
+
+def test_rows_of_pixels_are_pictures_and_rows_of_weights_are_not() -> None:
+    told = {told["name"]: told["image"] for told in ran(example("mlp", "step"))["inputs"]}
+    assert told["inputs"] == {"width": 8, "height": 8, "channels": 1, "sure": True}
+    assert told["hidden.weight"] == {"width": 8, "height": 8, "channels": 1, "sure": False}
+    assert told["optimizer.velocity.0"] == {"width": 8, "height": 8, "channels": 1, "sure": False}
+    assert told["labels"] is told["hidden.bias"] is None
 
 
 def test_without_a_device_nothing_runs_and_the_reason_is_said() -> None:

@@ -91,9 +91,9 @@ function body(kernel, code, context) {
     el("h3", { class: "mono" }, kernel.name),
     el("p", { class: "kernels-tags" }, kernel.phases.map(phaseTag), kernel.phases.length > 1 ? el("span", { class: "tag fused" }, "▪ fused") : null),
     costs(kernel),
-    buffers(kernel),
     el("div", { class: "kernels-bar" }, el("h4", {}, "WGSL"), el("span", { class: "muted" }, "a line's nodes: click it, or Enter"), copy),
     code,
+    section("What goes in and out", many(kernel.inputs.length + kernel.outputs.length, "value"), buffers(kernel)),
     section("What is fused", many(kernel.ops.length, "operation"), fused(kernel)),
     section("Why it ends where it ends", many(kernel.boundaries.length, "decision"), boundaries(kernel)),
   ];

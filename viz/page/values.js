@@ -43,8 +43,9 @@ export function makeValue(told, { colours, captions }) {
 
 const TITLES = { picture: "Pictures", map: "Heat map", table: "Numbers" };
 
-function viewsOf({ count, image, shape }) {
+function viewsOf({ count, dtype, image, shape }) {
   if (count <= 8 || shape.length === 0) return ["table"];
+  if (!dtype.includes("float")) return ["table", "map"];
   return image === null ? ["map", "table"] : image.sure ? ["picture", "map", "table"] : ["map", "picture", "table"];
 }
 
