@@ -41,7 +41,7 @@ unit: $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrin
 
 page: $(VENV)/.tests $(VENV)/.required ## the page's JavaScript: lint and tests
 	$(BIN)/python tools/site_npm.py
-	cd viz && node_modules/.bin/eslint . ../tools
+	cd viz && node_modules/.bin/eslint .
 	node --test viz/tests/*.test.mjs
 
 e2e: site $(VENV)/.tests $(VENV)/.required ## the page in a real browser, with WebGPU in software
@@ -57,7 +57,7 @@ screenshot: $(VENV)/.adapter ## draw the dashboard for the README, from a real t
 	$(BIN)/python tools/screenshot.py
 
 clean: ## forget the virtual environment, caches and what was built
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis site viz/dist viz/node_modules viz/.lock e2e/artifacts
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis site viz/dist viz/node_modules viz/.lock* e2e/artifacts
 
 # Stamps: each says that a step was done for this version of its sources.
 

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from site_files import SiteError, digest
+from site_files import SiteError, alone, digest
 
 NEEDED: Final = (20, 19)
 """The oldest Node that will do, as `package.json` says too."""
@@ -24,9 +24,7 @@ def node() -> str:
     wanted = ".".join(map(str, NEEDED))
     path = shutil.which("node")
     if path is None:
-        raise SiteError(
-            f"building the site needs Node {wanted} or newer, and there is no node on the PATH: install it from nodejs.org or your system's packages"
-        )
+        raise SiteError(f"building the site needs Node {wanted} or newer, and no node is on the PATH: install it from nodejs.org or your system's packages")
     told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     version = re.match(r"v(\d+)\.(\d+)", told)
     if version is None or (int(version[1]), int(version[2])) < NEEDED:
@@ -51,6 +49,11 @@ def locked(folder: Path) -> dict[str, str]:
 
 def install(folder: Path, *, everything: bool = False) -> Path:
     """The folder of packages, installed from the lock file where it is not; `everything` adds what only the tests of the page use."""
+    with alone(folder / ".lock-packages"):
+        return _install(folder, everything)
+
+
+def _install(folder: Path, everything: bool) -> Path:
     modules = folder / "node_modules"
     stamp = modules / ".installed"
     lock = digest((folder / "package-lock.json").read_bytes())
@@ -59,7 +62,7 @@ def install(folder: Path, *, everything: bool = False) -> Path:
         return modules
     npm = shutil.which("npm")
     if npm is None:
-        raise SiteError("building the site needs npm, and there is none on the PATH: it comes with Node, or as a package of its own (Debian: npm)")
+        raise SiteError("building the site needs npm, and none is on the PATH: it comes with Node, or as a package of its own (Debian: npm)")
     node()
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", *([] if everything else ["--omit=dev"])]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ | {"NODE_ENV": ""})  # noqa: S603

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from site_files import archive, contents, digest, keep
+from site_files import SiteError, archive, contents, digest, keep
 from site_npm import run_node
 
 TOOLS: Final = Path(__file__).resolve().parent
@@ -57,7 +57,7 @@ class Bytecode:
 
     def __init__(self, pyodide: Path, cache: Path) -> None:
         self.pyodide = pyodide
-        made_by = (pyodide / "package.json", TOOLS / "site_bytecode.py", TOOLS / "site_bytecode.mjs")
+        made_by = (pyodide / "package.json", *(TOOLS / f"site_{name}" for name in ("bytecode.py", "bytecode.mjs", "python.py", "files.py")))
         self.cache = cache / digest(b"".join(path.read_bytes() for path in made_by))[:16]
 
     def compile(self, sources: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -85,7 +85,7 @@ def module_name(path: str) -> str:
 def _imported(name: str, path: str, data: bytes) -> Iterable[str]:
     """The modules that a source file may import, lazily or not; some names may be those of things in a module."""
     package = name if path.endswith("/__init__.py") else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(data)):
+    for node in ast.walk(ast.parse(data, path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -96,8 +96,11 @@ def _imported(name: str, path: str, data: bytes) -> Iterable[str]:
 
 
 def imports(files: Mapping[str, bytes]) -> dict[str, list[str]]:
-    """What each source file may import."""
-    return {path: sorted(set(_imported(module_name(path), path, data))) for path, data in files.items() if path.endswith(".py")}
+    """What each source file may import; raises SiteError for one that is no Python."""
+    try:
+        return {path: sorted(set(_imported(module_name(path), path, data))) for path, data in files.items() if path.endswith(".py")}
+    except SyntaxError as error:
+        raise SiteError(f"{error.filename}:{error.lineno}: {error.msg}") from error
 
 
 def start_files(files: Mapping[str, bytes], compiler: Bytecode) -> frozenset[str]:
@@ -124,11 +127,19 @@ def package_archive(files: Mapping[str, bytes], start: frozenset[str], compiler:
 
 def library_archive(start: frozenset[str], compiler: Bytecode) -> bytes:
     """The standard library: bytecode of what a start loads and where it is smaller, source of the rest."""
-    whole = contents((compiler.pyodide / "python_stdlib.zip").read_bytes())
-    kept = {path: data for path, data in whole.items() if path.endswith(".py") and not path.startswith(tuple(CANNOT_WORK))}
-    compiled = compiler.compile({path: data for path, data in kept.items() if path in start or path.startswith(SMALLER_AS_BYTECODE)})
-    chosen = {path for path in kept if f"{path}c" in compiled and (path in start or _packed(compiled[f"{path}c"]) < _packed(kept[path]))}
-    return archive({f"{path}c" if path in chosen else path: compiled[f"{path}c"] if path in chosen else data for path, data in kept.items()})
+    start = frozenset(path for path in start if not path.startswith("anneal/"))
+    known = compiler.cache / f"library-{digest(json.dumps(sorted(start)).encode())}.zip"
+    if not known.is_file():
+        whole = contents((compiler.pyodide / "python_stdlib.zip").read_bytes())
+        kept = {path: data for path, data in whole.items() if path.endswith(".py") and not path.startswith(tuple(CANNOT_WORK))}
+        keep(known, archive(_smaller(kept, start, compiler)))
+    return known.read_bytes()
+
+
+def _smaller(files: Mapping[str, bytes], start: frozenset[str], compiler: Bytecode) -> dict[str, bytes]:
+    compiled = compiler.compile({path: data for path, data in files.items() if path in start or path.startswith(SMALLER_AS_BYTECODE)})
+    chosen = {path for path in files if f"{path}c" in compiled and (path in start or _packed(compiled[f"{path}c"]) < _packed(files[path]))}
+    return {f"{path}c" if path in chosen else path: compiled[f"{path}c"] if path in chosen else data for path, data in files.items()}
 
 
 def _packed(data: bytes) -> int:

@@ -35,7 +35,7 @@ export default [
   { files: ["*worker.js"], languageOptions: { globals: globals.worker } },
   { files: ["service-worker.js"], languageOptions: { globals: globals.serviceworker } },
   {
-    files: ["tests/**", "bench/**", "*.config.mjs", "../tools/*.mjs"],
+    files: ["tests/**", "bench/**", "*.config.mjs"],
     languageOptions: { globals: globals.node },
     rules: { "no-console": "off" },
   },
