@@ -51,7 +51,7 @@ def camel(name: str) -> str:
 async def open_adapter(bridge: Bridge) -> Opened:
     """The adapter that the browser puts first for performance, and a device with all that it offers; raises NoDeviceError where there is none."""
     scope, convert = bridge.scope, bridge.convert
-    gpu = getattr(scope.navigator, "gpu", None)
+    gpu = getattr(getattr(scope, "navigator", None), "gpu", None)
     if gpu is None:
         raise NoDeviceError(NO_WEBGPU if getattr(scope, "isSecureContext", True) else INSECURE)
     adapter = await _asked(bridge, gpu.requestAdapter(convert({"powerPreference": "high-performance"})), NO_ADAPTER)

@@ -28,7 +28,7 @@ _READING: Final = 1
 """GPUMapMode.READ."""
 _NUDGE: Final = 0.004
 """Seconds from one empty submit to the next, in a browser that looks at its GPU ten times a second unless something is submitted."""
-_SMALL: Final = 1 << 14
+_SMALL: Final = 1 << 16
 """Bytes up to which one copy more costs less than lending out Python's memory."""
 _GRACE: Final = 0.5
 """Seconds in which a loss is told, after a promise was rejected because of it."""
