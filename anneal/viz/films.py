@@ -40,7 +40,7 @@ PROGRAM: Final = "program"
 """The film of the first three stages."""
 KEPT: Final = 8
 """Scenes that are kept for who asks again."""
-ALONE: Final = {BACKWARD: "what no gradient rule makes: sums of gradients, the update", films.SIMPLIFIED: "assigns of the same memory become one"}
+ALONE: Final = {BACKWARD: "what no gradient rule makes: the update, and the outputs", films.SIMPLIFIED: "assigns of the same memory become one"}
 """What the compiler does between rules."""
 
 
@@ -156,7 +156,8 @@ def step(state: State, params: Params) -> Told:
     found = shown.steps[number - 1]
     made = [p.uop for p in found.change.add]
     if found.rule is None or found.before is None or found.after is None:
-        marks: Marks = {"before": [], "after": opened.numbers(made)}
+        frame = shown.after(number)  # where nothing is new, what else becomes an output
+        marks: Marks = {"before": [], "after": opened.numbers(made or dict.fromkeys(frame.node[slot] for slot in frame.roots))}
         return {"stage": found.stage, "title": ALONE[found.stage], "rule": None, "before": "", "after": "", "ids": marks}
     before, after = sides(found.before, found.after, _names(opened, found.stage, found.before, found.after))
     return {
