@@ -11,7 +11,6 @@ import importlib.util
 import zipfile
 from typing import Final
 
-
 _DOCUMENTED: Final = ("anneal/", "pyodide/", "_pyodide/")
 """Whose docstrings are read: the package shows its own, and Pyodide gives those of its modules to built-in functions."""
 

@@ -12,6 +12,7 @@ process.on("uncaughtException", (error) => {
 const [home, archive] = process.argv.slice(2);
 const { loadPyodide } = await import(pathToFileURL(join(home, "pyodide.mjs")));
 const python = await loadPyodide({ indexURL: home, stdout: () => undefined });
+globalThis.navigator ??= {}; // older Nodes have none; like newer ones, it has no GPU
 python.FS.writeFile("/lib/package.zip", new Uint8Array(readFileSync(archive)));
 python.runPython("import sys; sys.path.append('/lib/package.zip')");
 python.runPython(readFileSync(new URL("site_start.py", import.meta.url), "utf8"));

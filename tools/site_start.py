@@ -26,9 +26,10 @@ def loaded() -> str:
 
 async def start() -> None:
     """What the page asks for until the first graph stands, about the first example."""
+    from anneal.runtime import browser
     from anneal.viz.tab import Tab
 
-    tab = Tab(no_device="no GPU is asked for: it would load no further module")
+    tab = Tab(no_device=await browser.open_device_or_reason())
     example = (await _answer(tab, "info", {}))["examples"][0]
     await _answer(tab, "open", {"source": example["source"], "part": None, "name": example["name"]})
     await _answer(tab, "compile", {})
