@@ -19,9 +19,10 @@ export function ordering(proper) {
   const before = crossings(layers, place, down);
   let best = layers.map((layer) => layer.slice());
   let fewest = before;
+  const wanted = new Float64Array(proper.count);
   const sweeps = proper.count > SMALL ? SWEEPS / 3 : SWEEPS;
   for (let i = 0; i < sweeps && fewest > 0; i++) {
-    sweep(layers, place, i % 2 ? down : up, i % 2 === 1);
+    sweep(layers, place, i % 2 ? down : up, i % 2 === 1, wanted);
     const now = crossings(layers, place, down);
     if (now >= fewest) continue;
     fewest = now;
@@ -58,8 +59,7 @@ function number(layer, place) {
 }
 
 /** One sweep: every layer sorted by the average place of its neighbours on one side; what has none keeps its place. */
-function sweep(layers, place, side, upwards) {
-  const wanted = new Float64Array(place.length);
+function sweep(layers, place, side, upwards, wanted) {
   for (let i = 0; i < layers.length; i++) {
     const layer = layers[upwards ? layers.length - 1 - i : i];
     if (layer.length < 2) continue;
@@ -80,15 +80,18 @@ function average(v, place, { start, list }) {
 
 /** How many pairs of segments cross, counted with a tree of sums from layer to layer. */
 export function crossings(layers, place, down) {
+  const widest = layers.reduce((most, layer) => Math.max(most, layer.length), 1);
+  const tree = new Int32Array(4 * widest);
   let total = 0;
   for (let l = 0; l + 1 < layers.length; l++) {
     let size = 1;
     while (size < layers[l + 1].length) size *= 2;
-    const tree = new Int32Array(2 * size);
+    if (size === 1) continue;
+    tree.fill(0, 0, 2 * size);
     for (const u of layers[l]) {
       const ends = placesOf(u, place, down);
-      for (const end of ends) total += rightOf(tree, size, end);
-      for (const end of ends) for (let i = size + end; i > 0; i >>= 1) tree[i]++;
+      for (let k = 0; k < ends.length; k++) total += rightOf(tree, size, ends[k]);
+      for (let k = 0; k < ends.length; k++) for (let i = size + ends[k]; i > 0; i >>= 1) tree[i]++;
     }
   }
   return total;
@@ -100,10 +103,15 @@ function rightOf(tree, size, end) {
   return sum;
 }
 
+/** The places of a box's neighbours on one side, from left to right. */
 function placesOf(v, place, { start, list }) {
   const places = [];
-  for (let k = start[v]; k < start[v + 1]; k++) places.push(place[list[k]]);
-  return places.length > 1 ? places.sort((a, b) => a - b) : places;
+  for (let k = start[v]; k < start[v + 1]; k++) {
+    let i = places.push(place[list[k]]) - 1;
+    for (; i > 0 && places[i - 1] > place[list[k]]; i--) places[i] = places[i - 1];
+    places[i] = place[list[k]];
+  }
+  return places;
 }
 
 /** Exchange neighbours in a layer while that takes crossings away. */
@@ -112,10 +120,13 @@ function exchange(layers, place, up, down, rounds) {
     let better = false;
     for (const layer of layers) {
       for (let i = 0; i + 1 < layer.length; i++) {
-        const [a, b] = [layer[i], layer[i + 1]];
+        const a = layer[i];
+        const b = layer[i + 1];
         if (gain(a, b, place, up) + gain(a, b, place, down) <= 0) continue;
-        [layer[i], layer[i + 1]] = [b, a];
-        [place[a], place[b]] = [place[b], place[a]];
+        layer[i] = b;
+        layer[i + 1] = a;
+        place[a] = i + 1;
+        place[b] = i;
         better = true;
       }
     }
@@ -125,6 +136,7 @@ function exchange(layers, place, up, down, rounds) {
 
 /** How many crossings fewer there are on one side when b stands left of a. */
 function gain(a, b, place, side) {
+  if (side.start[a] === side.start[a + 1] || side.start[b] === side.start[b + 1]) return 0;
   const left = placesOf(a, place, side);
   const right = placesOf(b, place, side);
   let [now, then, i, j] = [0, 0, 0, 0];

@@ -4,7 +4,7 @@
 // would overlap (isotonic regression): one pass, exact. Sweeps down and up make chains straight and centre what has many neighbours.
 
 import { neighbours } from "./layout_layers.js";
-import { straighten, threadsOf } from "./layout_straight.js";
+import { standing, straighten, threadsOf } from "./layout_straight.js";
 
 const GAP = 22;
 const POINT_GAP = 12;
@@ -27,17 +27,19 @@ export function placing(proper, layers) {
   const up = weighed(proper, proper.to, proper.from, layers);
   const down = weighed(proper, proper.from, proper.to, layers.toReversed());
   const held = new Float32Array(proper.count).fill(HOME);
+  const pools = poolsFor(layers);
   const sweep = (upper, lower) => {
-    for (let l = 0; l < layers.length; l++) settle(layers[l], apart[l], centre, upper, held);
-    for (let l = layers.length - 1; l >= 0; l--) settle(layers[l], apart[l], centre, lower, held);
+    for (let l = 0; l < layers.length; l++) settle(layers[l], apart[l], centre, upper, held, pools);
+    for (let l = layers.length - 1; l >= 0; l--) settle(layers[l], apart[l], centre, lower, held, pools);
   };
   for (let i = 0; i < SWEEPS; i++) sweep([up], i > SWEEPS / 2 ? [up, down] : [down]);
   const threads = threadsOf(proper, layers, up, down);
+  const room = standing(layers, apart, centre);
   for (let i = 0; i < STRAIGHTENED; i++) {
-    straighten(threads, layers, apart, centre, held);
+    straighten(threads, room, centre, held);
     sweep([up, down], [up, down]);
   }
-  straighten(threads, layers, apart, centre, held);
+  straighten(threads, room, centre, held);
   return corners(proper, layers, centre);
 }
 
@@ -74,37 +76,39 @@ function weighed(proper, keys, values, layers) {
   return { ...side, weight, reach };
 }
 
+/** Room for the pools of the widest layer. */
+function poolsFor(layers) {
+  const most = layers.reduce((wide, layer) => Math.max(wide, layer.length), 0);
+  return { starts: new Int32Array(most + 1), means: new Float64Array(most), weights: new Float64Array(most) };
+}
+
 /** Move one layer. What is held wants to stay where it is, everything wants, a little, to the middle of the whole. */
-function settle(layer, apart, centre, sides, held) {
-  const starts = [];
-  const means = [];
-  const weights = [];
-  layer.forEach((v, i) => {
-    let [sum, weight] = held[v] > HOME ? [held[v] * centre[v], held[v]] : [0, HOME];
-    for (const side of sides) {
+function settle(layer, apart, centre, sides, held, pools) {
+  const { starts, means, weights } = pools;
+  let last = -1;
+  for (let i = 0; i < layer.length; i++) {
+    const v = layer[i];
+    let weight = held[v];
+    let sum = weight > HOME ? weight * centre[v] : 0;
+    for (let s = 0; s < sides.length; s++) {
+      const side = sides[s];
       for (let k = side.start[v]; k < side.start[v + 1]; k++) {
         sum += side.weight[k] * centre[side.list[k]];
         weight += side.weight[k];
       }
     }
-    starts.push(i);
-    means.push(sum / weight - apart[i]);
-    weights.push(weight);
-    pool(starts, means, weights);
-  });
-  starts.push(layer.length);
-  for (let p = 0; p + 1 < starts.length; p++) for (let i = starts[p]; i < starts[p + 1]; i++) centre[layer[i]] = means[p] + apart[i];
-}
-
-/** Join the last two pools while they are the wrong way round. */
-function pool(starts, means, weights) {
-  while (means.length > 1 && means[means.length - 2] > means[means.length - 1]) {
-    const [mean, weight] = [means.pop(), weights.pop()];
-    starts.pop();
-    const last = means.length - 1;
-    means[last] = (means[last] * weights[last] + mean * weight) / (weights[last] + weight);
-    weights[last] += weight;
+    last += 1;
+    starts[last] = i;
+    means[last] = sum / weight - apart[i];
+    weights[last] = weight;
+    for (; last > 0 && means[last - 1] > means[last]; last--) {
+      const both = weights[last - 1] + weights[last];
+      means[last - 1] = (means[last - 1] * weights[last - 1] + means[last] * weights[last]) / both;
+      weights[last - 1] = both;
+    }
   }
+  starts[last + 1] = layer.length;
+  for (let p = 0; p <= last; p++) for (let i = starts[p]; i < starts[p + 1]; i++) centre[layer[i]] = means[p] + apart[i];
 }
 
 function corners(proper, layers, centre) {

@@ -21,57 +21,85 @@ export function threadsOf(proper, layers, up, down) {
   return threads.sort((a, b) => b.length - a.length);
 }
 
-/** The main neighbour of each on one side, or -1: a point's is a point, a box's the one from which the way on is longest; of several the middle one. */
-function mains(proper, side) {
+/**
+ * The main neighbour of each on one side, or -1: a point's is a point, a box's the one from which the way on is longest. Of several it is the
+ * middle one; between two there is none, what has two stands in their middle.
+ */
+function mains(proper, { start, list, reach }) {
   const main = new Int32Array(proper.count).fill(-1);
+  const best = [];
   for (let v = 0; v < proper.count; v++) {
-    const found = side.list.subarray(side.start[v], side.start[v + 1]);
-    if (found.length === 0) continue;
-    const kind = found.filter((u) => u >= proper.real === v >= proper.real);
-    const likely = kind.length > 0 ? kind : found;
-    const most = likely.reduce((best, u) => Math.max(best, side.reach[u]), -1);
-    const best = likely.filter((u) => side.reach[u] === most);
-    main[v] = best[best.length >> 1];
+    best.length = 0;
+    let most = -1;
+    for (let k = start[v]; k < start[v + 1]; k++) {
+      const u = list[k];
+      const like = reach[u] + (u >= proper.real === v >= proper.real ? proper.count : 0);
+      if (like > most) best.length = 0;
+      most = Math.max(most, like);
+      if (like === most) best.push(u);
+    }
+    if (best.length % 2 === 1) main[v] = best[best.length >> 1];
   }
   return main;
 }
 
-/**
- * Move each thread into as few straight pieces as go between the neighbours, changing `centre`; `held` becomes the weight of what is straight.
- * @param {Float64Array[]} apart sums of the least distances between centres in each layer
- */
-export function straighten(threads, layers, apart, centre, held) {
+/** Where each stands: its layer, its number in that, and how far it may move between its neighbours. */
+export function standing(layers, apart, centre) {
   const at = new Int32Array(centre.length);
   const layerOf = new Int32Array(centre.length);
-  layers.forEach((layer, l) => layer.forEach((v, i) => ([at[v], layerOf[v]] = [i, l])));
-  const room = (v) => {
-    const [layer, sums, i] = [layers[layerOf[v]], apart[layerOf[v]], at[v]];
-    const least = i > 0 ? centre[layer[i - 1]] + sums[i] - sums[i - 1] : -Infinity;
-    const most = i + 1 < layer.length ? centre[layer[i + 1]] - sums[i + 1] + sums[i] : Infinity;
-    return [least, most];
+  for (let l = 0; l < layers.length; l++) {
+    for (let i = 0; i < layers[l].length; i++) {
+      at[layers[l][i]] = i;
+      layerOf[layers[l][i]] = l;
+    }
+  }
+  return {
+    least(v) {
+      const i = at[v];
+      const sums = apart[layerOf[v]];
+      return i > 0 ? centre[layers[layerOf[v]][i - 1]] + sums[i] - sums[i - 1] : -Infinity;
+    },
+    most(v) {
+      const i = at[v];
+      const sums = apart[layerOf[v]];
+      return i + 1 < sums.length ? centre[layers[layerOf[v]][i + 1]] - sums[i + 1] + sums[i] : Infinity;
+    },
   };
+}
+
+/**
+ * Move each thread into as few straight pieces as go between the neighbours, changing `centre`; `held` becomes the weight of what is straight.
+ * @param {{least: (v: number) => number, most: (v: number) => number}} room as `standing` gives it
+ */
+export function straighten(threads, room, centre, held) {
   for (const thread of threads) {
     let start = 0;
     while (start < thread.length) {
-      let [least, most] = room(thread[start]);
+      let least = room.least(thread[start]);
+      let most = room.most(thread[start]);
       let end = start + 1;
       for (; end < thread.length; end++) {
-        const [low, high] = room(thread[end]);
-        if (Math.max(least, low) > Math.min(most, high)) break;
-        least = Math.max(least, low);
-        most = Math.min(most, high);
+        const low = Math.max(least, room.least(thread[end]));
+        const high = Math.min(most, room.most(thread[end]));
+        if (low > high) break;
+        least = low;
+        most = high;
       }
-      piece(thread, start, end, least, most, centre, held);
+      piece(thread, start, end, Math.max(least, Math.min(most, wanted(thread, start, end, centre))), centre, held);
       start = end;
     }
   }
 }
 
-/** One straight piece: where most of it stands already. */
-function piece(thread, start, end, least, most, centre, held) {
-  const places = thread.slice(start, end).map((v) => centre[v]);
-  const wanted = start > 0 && end < thread.length ? centre[thread[start - 1]] : places.sort((a, b) => a - b)[places.length >> 1];
-  const place = Math.max(least, Math.min(most, wanted));
+/** Where a piece wants to be: below the one before it; the first and the last where most of them stand already. */
+function wanted(thread, start, end, centre) {
+  if (start > 0 && end < thread.length) return centre[thread[start - 1]];
+  const places = new Float64Array(end - start);
+  for (let i = start; i < end; i++) places[i - start] = centre[thread[i]];
+  return places.sort()[places.length >> 1];
+}
+
+function piece(thread, start, end, place, centre, held) {
   for (let i = start; i < end; i++) {
     centre[thread[i]] = place;
     if (end - start > 1) held[thread[i]] = HELD;
