@@ -22,7 +22,6 @@ from anneal.runtime.device import Device
 from anneal.tensor import host, realize, storage
 from anneal.tensor.realize import Executable
 from anneal.tensor.tensor import Tensor
-from anneal.viz import inputs
 
 
 class Digit(TypedDict):
@@ -67,7 +66,7 @@ class Guesses:
             self._pixels = _scaled([float(v) for v in await read(self._program.data.held_inputs, self._device)])
             self._executable = Executable(self._traced, self._device)
         self._executable.run()
-        (data,) = await inputs.read(self._device, [(self._executable.storages[0], host.nbytes((self._program.held, classes), self._outputs.dtype))])
+        (data,) = await self._device.read_many_async([(self._executable.storages[0], host.nbytes((self._program.held, classes), self._outputs.dtype))])
         scores = host.decode(data, self._outputs.dtype, self._program.held * classes)
         rows = [_softmax([float(v) for v in scores[at : at + classes]]) for at in range(0, len(scores), classes)]
         said = [max(range(classes), key=row.__getitem__) for row in rows]
@@ -98,7 +97,7 @@ async def read(tensor: Tensor, device: Device) -> list[float | int | bool]:
     """What the buffer of a tensor holds, which is put on the device if it is not there yet."""
     buffer = storage.buffer_of(storage.base(tensor.uop))
     realize.place([buffer], device)
-    (data,) = await inputs.read(device, [(buffer.storage, host.nbytes(buffer.shape, buffer.dtype))])
+    (data,) = await device.read_many_async([(buffer.storage, host.nbytes(buffer.shape, buffer.dtype))])
     return host.decode(data, buffer.dtype, math.prod(buffer.shape))
 
 

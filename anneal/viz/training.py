@@ -27,7 +27,7 @@ from anneal.examples import EXAMPLES
 from anneal.examples.example import OPTIMIZERS, Example, optimizer_name
 from anneal.examples.monitor import Monitor, Record
 from anneal.examples.program import Program
-from anneal.examples.trainer import WINDOW, Trainer, facts
+from anneal.examples.trainer import Trainer, facts, follow_async
 from anneal.runtime.device import get_device
 from anneal.viz.guessing import Guesses, Predicted, read
 from anneal.viz.messages import Params
@@ -107,7 +107,7 @@ class Session:
             self._tell("training", whole=True)
             if self._stop:
                 self.monitor.stop()
-            await _follow(trainer, self.monitor)
+            await follow_async(trainer, self.monitor)
         except BaseException as error:
             self._forget = True  # parameters that are no numbers, or half a compilation, are nothing to go on from
             self._tell("failed", error=str(error) or type(error).__name__)
@@ -192,24 +192,6 @@ class Session:
         }
 
 
-async def _follow(trainer: Trainer, monitor: Monitor) -> None:
-    """Train as the monitor's displays ask, and tell it everything; others have a turn after each window."""
-    every = max(WINDOW, math.ceil((monitor.steps - trainer.done) / 30 / WINDOW) * WINDOW)
-    for window in trainer.train(monitor.steps, monitor.halt):
-        await asyncio.sleep(0)
-        ends = window.last >= monitor.steps or monitor.halt()
-        accuracy = trainer.score() if ends or window.last % every == 0 else None
-        first, count = window.last - len(window.losses) + 1, len(window.losses)
-        monitor.add(
-            [
-                Record(first + i, loss, window.seconds / count, window.host_seconds, window.device_seconds, accuracy if i == count - 1 else None)
-                for i, loss in enumerate(window.losses)
-            ]
-        )
-        await asyncio.sleep(0)
-    monitor.end()
-
-
 def session(state: State) -> Session:
     """The training of a tab."""
     found = state.kept.setdefault(_KEY, Session(state))
@@ -223,7 +205,7 @@ async def train(state: State, params: Params) -> Trained:
         raise NoDeviceError(state.no_device)
     example = _example(state, params.get("model", OPEN))
     name = params.get("optimizer")
-    if name is not None and name not in OPTIMIZERS:
+    if name is not None and not (isinstance(name, str) and name in OPTIMIZERS):
         raise UsageError(f"no optimiser {name!r}: there are {', '.join(OPTIMIZERS)}, or nothing for the model's own")
     batch = _whole(params, "batch", None, MOST_STEPS)
     steps = _whole(params, "steps", example.steps, MOST_STEPS)
@@ -259,9 +241,9 @@ def _example(state: State, name: object) -> Example:
         if example is None:
             raise UsageError("the program that is open ends in tensors, and training needs a model: let it end in an anneal.examples.Example")
         return example
-    if name not in EXAMPLES:
+    if not isinstance(name, str) or name not in EXAMPLES:
         raise UsageError(f"no model {name!r}: {meant(str(name), EXAMPLES) or 'there are ' + ', '.join([*EXAMPLES, OPEN])}")
-    return EXAMPLES[str(name)]
+    return EXAMPLES[name]
 
 
 def _whole(params: Params, name: str, usual: int | None, most: int, least: int = 1) -> int | None:

@@ -24,7 +24,7 @@ def write(files: Mapping[str, str]) -> None:
 
 
 def launch(reference: str, **options: object) -> Launch:
-    return Request.of(reference, **options).launch()
+    return Request.of(reference, "step", **options).launch()
 
 
 def source(reference: str, **options: object) -> str:

@@ -9,27 +9,28 @@ const RIGHT = 6;
 const TOP = 6;
 const BOTTOM = 16;
 const POINTS = 480; // more are thinned: a screen shows no more
-const MEMORY = 0.9; // of the mean, from one step to the next
+const MEMORY = 0.8; // of the mean, from one step to the next
 
 /**
  * A chart.
  * @param {string} name what is drawn, for those who do not see it
  * @param {string} kind the class of its lines
- * @returns {{node: SVGElement, draw: (points: [number, number][], options?: {target?: number, top?: number|null, mean?: boolean}) => void}}
- *   `points` are step and value, in order; `target` is the last step to come; `top` the end of the axis, or null for the largest value
+ * @param {(value: number) => string} words how a value is said
+ * @returns {{node: SVGElement, draw: (points: [number, number][], options?: {first?: number, target?: number, top?: number|null, mean?: boolean}) => void}}
+ *   `points` are step and value, in order; `first` and `target` the ends of the steps; `top` the end of the values, or null for the largest
  */
-export function makeCurve(name, kind) {
+export function makeCurve(name, kind, words = short) {
   const node = svg("svg", { class: ["curve", kind], viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${name}: nothing yet` });
 
-  function draw(points, { target = 0, top = null, mean = false } = {}) {
-    const frame = frameOf(points, target, top);
+  function draw(points, { first = 1, target = 0, top = null, mean = false } = {}) {
+    const frame = frameOf(points, first, target, top);
     const last = points.at(-1);
-    const said = last === undefined ? "nothing yet" : `${short(points[0][1])} at step ${points[0][0]}, ${short(last[1])} at step ${last[0]}`;
+    const said = last === undefined ? "nothing yet" : `${words(points[0][1])} at step ${points[0][0]}, ${words(last[1])} at step ${last[0]}`;
     node.setAttribute("aria-label", `${name}: ${said}`);
     const thin = thinned(points);
     replace(
       node,
-      grid(frame),
+      grid(frame, words),
       thin.length > 1 && svg("polyline", { class: mean ? "each" : "line", points: path(thin, frame) }),
       mean && points.length > 1 && svg("polyline", { class: "line", points: path(thinned(smooth(points)), frame) }),
       last !== undefined && svg("circle", { class: "end", cx: frame.x(last[0]), cy: frame.y((mean ? smooth(points).at(-1) : last)[1]), r: 2.5 }),
@@ -41,9 +42,8 @@ export function makeCurve(name, kind) {
 }
 
 /** Where steps and values are in the drawing. */
-function frameOf(points, target, top) {
+function frameOf(points, first, target, top) {
   const values = points.map(([, value]) => value);
-  const first = points[0]?.[0] ?? 0;
   const end = Math.max(target, points.at(-1)?.[0] ?? 1, first + 1);
   const low = top === null || values.length === 0 ? 0 : Math.floor(Math.min(...values) * 10) / 10;
   const high = top ?? Math.max(...values, 1e-9);
@@ -59,13 +59,13 @@ function frameOf(points, target, top) {
 }
 
 /** The ends of both axes, and lines at a quarter, a half and three quarters. */
-function grid({ first, end, low, high, x, y }) {
+function grid({ first, end, low, high, x, y }, words) {
   const lines = [0, 0.25, 0.5, 0.75, 1].map((part) => y(low + part * (high - low)));
   const label = (at, down, anchor, text) => svg("text", { x: at, y: down, "text-anchor": anchor }, text);
   return [
     lines.map((at) => svg("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at })),
-    label(LEFT - 4, y(high) + 4, "end", short(high)),
-    label(LEFT - 4, y(low), "end", short(low)),
+    label(LEFT - 4, y(high) + 4, "end", words(high)),
+    label(LEFT - 4, y(low), "end", words(low)),
     label(x(first), HEIGHT - 4, "start", String(first)),
     label(x(end), HEIGHT - 4, "end", String(end)),
   ];

@@ -4,7 +4,7 @@ import { makeCurve } from "./curves.js";
 import { makeDigits } from "./digits.js";
 import { el, replace } from "./dom.js";
 import { missing } from "./frame.js";
-import { figures, plan, table } from "./train_facts.js";
+import { figures, percent, plan, table } from "./train_facts.js";
 import { makeForm } from "./train_form.js";
 import { makeTraining } from "./train_session.js";
 
@@ -73,7 +73,7 @@ function makeParts(guess) {
   const progress = el("progress", { max: 1, value: 0, "aria-label": "Progress of the training" });
   const numbers = el("dl", { class: "figures" });
   const loss = makeCurve("Loss", "loss");
-  const accuracy = makeCurve("Held-out accuracy", "accuracy");
+  const accuracy = makeCurve("Held-out accuracy", "accuracy", percent);
   const values = el("div", {});
   const wrong = el("input", { type: "checkbox", onchange: guess });
   const digits = makeDigits();
@@ -99,8 +99,9 @@ function makeParts(guess) {
     results.hidden = known.facts === null;
     if (results.hidden) return;
     replace(numbers, figures(known));
-    loss.draw(known.losses, { target: known.target, mean: true });
-    accuracy.draw(known.scores, { target: known.target, top: 1 });
+    const ends = { first: known.losses[0]?.[0], target: known.target };
+    loss.draw(known.losses, { ...ends, mean: true });
+    accuracy.draw(known.scores, { ...ends, top: 1 });
     replace(values, table(known));
     digits.draw(guesses);
     replace(about, plan(known, compiled));

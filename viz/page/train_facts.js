@@ -12,7 +12,7 @@ export function figures({ losses, scores, step_seconds: step, host_seconds: host
   const parts = [host ? `Python ${time(host)}` : null, device ? `GPU ${time(device)}` : null].filter(Boolean).join(", ");
   return [
     entry("Loss", last(losses)),
-    entry("Accuracy", scores.length > 0 ? `${(100 * scores.at(-1)[1]).toFixed(1)}%` : "–"),
+    entry("Accuracy", scores.length > 0 ? percent(scores.at(-1)[1]) : "–"),
     entry("A step", step ? time(step) : "–", parts),
     entry("Samples a second", rate ? Math.round(rate).toLocaleString("en") : "–"),
   ];
@@ -57,6 +57,11 @@ function kernel({ name, phases }) {
   const fused = phases.length > 1;
   const sign = fused ? "▪" : SIGNS[phases[0]];
   return el("li", {}, el("code", {}, name), el("span", { class: ["tag", fused ? "fused" : phases[0]] }, `${sign} ${phases.join(" + ")}`));
+}
+
+/** A part of all. */
+export function percent(part) {
+  return `${Number((100 * part).toFixed(1))}%`;
 }
 
 /** A time with a unit. */
