@@ -10,6 +10,7 @@ import { mountInspector, PANES, place } from "./inspector.js";
 import { makeKeys } from "./keys.js";
 import { keep, recall } from "./memory.js";
 import { makeNotice } from "./notice.js";
+import { register } from "./offline.js";
 import * as pipeline from "./pipeline.js";
 import { makeSession } from "./session.js";
 import { makeShare } from "./share.js";
@@ -78,6 +79,7 @@ async function main() {
   followLine(context);
   keepProgram(store);
   await begin(context);
+  register(() => notice("There is a newer version of this page.", { key: "newer", stays: true, action: { label: "Reload", run: () => location.reload() } }));
 }
 
 /** Opens what the address says, once the compiler is there. */
