@@ -1,13 +1,15 @@
 """WGSL functions for arithmetic that WGSL itself does not promise.
 
 Integers divide as Python has it, floats keep NaN and infinities. A WGSL compiler may assume that there is no NaN, and real ones do: they
-turn a choice by comparison into a maximum, and drop a rounding that is undone at once. So NaN is tested by bits, the comparisons of such
-choices test for it, and that rounding is done by hand.
+turn a choice by comparison into a maximum, drop a rounding that is undone at once, and approximate logarithms and powers by bits that mean
+something else there. So NaN is tested by bits, the comparisons of such choices test for it, and that rounding is done by hand.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from anneal.ir.ops import Op, Ops
 
 HELPERS: Final = {
     "floor_div_i32": "fn floor_div_i32(a: i32, b: i32) -> i32 {\n  if (b == 0) { return 0; }\n"
@@ -26,6 +28,11 @@ HELPERS: Final = {
     "div_f32": "fn div_f32(a: f32, b: f32) -> f32 {\n  let s = select(1.0, 0.0625, abs(b) > 1e37);\n  return (a * s) / (b * s);\n}",
     "sin_f32": "fn sin_f32(x: f32) -> f32 {\n  let k = round(x * 0.15915494);\n"
     "  return sin(select(((x - k * 6.28125) - k * 0.0019350051879882812) - k * 3.019916e-7, x, abs(x) <= 3.2));\n}",
+    "exp2_f32": "fn exp2_f32(x: f32) -> f32 { return select(exp2(x), x, is_nan(x)); }",
+    "log2_f32": "fn log2_f32(x: f32) -> f32 {\n  let b = bitcast<u32>(x);\n  let size = b & 0x7fffffffu;\n"
+    "  let end = select(x, bitcast<f32>(b | 0xff800000u), size == 0u);\n"
+    "  let value = select(log2(x), end, size == 0u || size >= 0x7f800000u);\n"
+    "  return select(value, bitcast<f32>(b | 0x7fc00000u), b > 0x80000000u);\n}",
     "round_f16": "fn round_f16(x: f32) -> f32 {\n"
     "  let b = bitcast<u32>(x);\n  let size = b & 0x7fffffffu;\n"
     "  let normal = bitcast<f32>((b + 0xfffu + ((b >> 13u) & 1u)) & 0xffffe000u);\n"
@@ -44,5 +51,8 @@ NEEDS: Final = {
     "to_i32": "is_nan",
     "to_u32": "is_nan",
     "bf16": "is_nan",
+    "exp2_f32": "is_nan",
 }
 """The helper that another one calls."""
+CAREFUL: Final[dict[Op, str]] = {Ops.EXP2: "exp2_f32", Ops.LOG2: "log2_f32", Ops.SIN: "sin_f32"}
+"""Functions of WGSL that only a helper computes for every float."""

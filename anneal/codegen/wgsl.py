@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from anneal.analysis.bounds import lo
-from anneal.codegen.helpers import HELPERS, NEEDS
+from anneal.codegen.helpers import CAREFUL, HELPERS, NEEDS
 from anneal.codegen.program import Program
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType, Scalar, dtypes
@@ -33,7 +33,7 @@ _TYPES: Final = {
 _ROUNDING: Final = {dtypes.bfloat16: "bf16"}
 """Dtypes that are kept as f32, with the helper that rounds to them."""
 _INFIX: Final[dict[Op, str]] = {Ops.ADD: "+", Ops.MUL: "*", Ops.DIV: "/", Ops.LT: "<", Ops.EQ: "==", Ops.AND: "&", Ops.OR: "|", Ops.XOR: "^"}
-_CALL: Final[dict[Op, str]] = {Ops.EXP2: "exp2", Ops.LOG2: "log2", Ops.SIN: "sin", Ops.SQRT: "sqrt", Ops.FLOOR: "floor"}
+_CALL: Final[dict[Op, str]] = {Ops.SQRT: "sqrt", Ops.FLOOR: "floor"}
 MODERATE: Final = 1e30
 """Divisors below this need no scaling."""
 _LONG: Final = 90
@@ -274,8 +274,8 @@ class _Writer:
         if u in self.deciding:
             wide = (f"f32({_bare(x)})" if u.src[0].dtype is dtypes.float16 else _bare(x) for x in a)
             return self.helper("less" if u.op is Ops.LT else "equal", *wide)
-        if u.op is Ops.SIN:
-            return self.in_f32("sin_f32", u.dtype, a[0])
+        if u.op in CAREFUL:
+            return self.in_f32(CAREFUL[u.op], u.dtype, a[0])
         moderate = u.src[-1].op is Ops.CONST and abs(u.src[-1].arg) < MODERATE
         return self.helper("div_f32", *map(_bare, a)) if u.op is Ops.DIV and u.dtype is not dtypes.float16 and not moderate else ""
 
