@@ -13,25 +13,29 @@ export function folds(row) {
  * @param {Film} film
  * @param {object} nodes what is known of nodes
  * @param {{folded: boolean, collapsed: Set<string>, groupOf: (slot: number, row: object) => string|null}} how `groupOf` names what a slot collapses into
- * @returns {{box: Int32Array, slots: number[][], groups: (string|null)[], from: Int32Array, to: Int32Array}} the box of each slot, -1 where it is
- *   folded away; the slots and, of a collapsed one, the group of each box; edges that ever are, from operand to reader
+ * @returns {{box: Int32Array, slots: number[][], groups: (string|null)[], sizes: Map<string|null, number>, from: Int32Array, to: Int32Array}} the box of
+ *   each slot, -1 where it is folded away; the slots and, of a collapsed one, the group of each box; the slots of each group, folded ones too;
+ *   edges that ever are, from operand to reader
  */
 export function boxes(film, nodes, { folded, collapsed, groupOf }) {
   const box = new Int32Array(film.size).fill(-1);
   const slots = [];
   const groups = [];
+  const sizes = new Map();
   const collapsing = new Map();
   for (let slot = 0; slot < film.size; slot++) {
     const ids = film.stands[slot];
-    if (ids.length === 0 || (folded && !film.ends.has(slot) && ids.every((id) => folds(nodes.get(id))))) continue;
+    if (ids.length === 0) continue;
     const group = groupOf(slot, nodes.get(ids[0]));
+    sizes.set(group, (sizes.get(group) ?? 0) + 1);
+    if (folded && !film.ends.has(slot) && ids.every((id) => folds(nodes.get(id)))) continue;
     if (group !== null && collapsed.has(group)) {
       if (!collapsing.has(group)) collapsing.set(group, add(slots, groups, group));
       box[slot] = collapsing.get(group);
     } else box[slot] = add(slots, groups, null);
     slots[box[slot]].push(slot);
   }
-  return { box, slots, groups, ...contracted(box, (slot) => film.reads[slot], slots.length) };
+  return { box, slots, groups, sizes, ...contracted(box, (slot) => film.reads[slot], slots.length) };
 }
 
 function add(slots, groups, group) {

@@ -14,6 +14,7 @@ import { makeTip, spoken } from "./graph_words.js";
 const FADE = 220; // milliseconds in which nodes come and go
 const READABLE = 0.6; // scale at which a graph too large for the pane is first shown
 const FITTING = 0.3; // scale from which a whole graph is worth seeing at first
+const TITLE = 20; // pixels of a frame that are its title
 const NOBODY = Object.freeze(new Set());
 
 /**
@@ -113,7 +114,7 @@ class Pane {
   async refresh(changed) {
     const mine = ++this.turn;
     const began = performance.now();
-    let shown = null;
+    let shown;
     try {
       shown = await this.source.scene(this.store.state);
     } catch (error) {
@@ -237,7 +238,7 @@ class Pane {
     if (scene === null) return;
     const at = camera.toWorld(px, py);
     const box = scene.at(...at);
-    const frame = box < 0 ? scene.frameAt(...at) : null;
+    const frame = box < 0 ? scene.frameAt(...at, TITLE / camera.scale) : null;
     if (box >= 0 && scene.groups[box] !== null) this.toggle(scene.groups[box]);
     else if (frame !== null) this.toggle(frame.group);
     else this.select(box);
@@ -257,7 +258,7 @@ class Pane {
     if (scene === null) return;
     const at = camera.toWorld(px, py);
     const box = px < 0 ? -1 : scene.at(...at);
-    this.canvas.classList.toggle("graph-points", box >= 0 || (px >= 0 && scene.frameAt(...at) !== null));
+    this.canvas.classList.toggle("graph-points", box >= 0 || (px >= 0 && scene.frameAt(...at, TITLE / camera.scale) !== null));
     if (box >= 0) parts.tip.show(scene, box, px, py, this.canvas);
     else parts.tip.hide();
     if (box === look.hovered) return;
@@ -302,7 +303,7 @@ class Pane {
    * is shown, returns what ends it.
    */
   made() {
-    const { store, camera } = this;
+    const { store } = this;
     const box = (id) => this.scene?.find(id) ?? -1;
     const made = {
       show: (stage) => store.set({ stage, scene: null, step: null }),

@@ -29,7 +29,7 @@ export function plan(film, nodes, how) {
 
 function widest(made, i, film, nodes, how) {
   if (made.groups[i] !== null) {
-    const [title, note] = how.titles(made.groups[i], made.slots[i].length);
+    const [title, note] = how.titles(made.groups[i], made.sizes.get(made.groups[i]));
     return Math.max(how.measure(title, false), how.measure(note, true));
   }
   let most = 0;
@@ -50,8 +50,8 @@ function noteOf(row) {
 /** A scene laid out. */
 export class Scene {
   constructor(film, nodes, how, planned, laid) {
-    const { graph, slots, groups } = planned;
-    Object.assign(this, { film, nodes, how, slots, groups, count: graph.count, w: graph.width, h: graph.height, from: graph.from, to: graph.to });
+    const { graph, slots, groups, sizes } = planned;
+    Object.assign(this, { film, nodes, how, slots, groups, sizes, count: graph.count, w: graph.width, h: graph.height, from: graph.from, to: graph.to });
     const { x, y, layer, start, points, long, frames } = laid;
     Object.assign(this, { x, y, layer, start, points, long });
     this.box = planned.box;
@@ -77,7 +77,7 @@ export class Scene {
       const members = [];
       for (let i = 0; i < this.count; i++) if (this.how.cluster(this.slots[i][0]) === c) members.push(i);
       const group = this.how.groupOf(this.slots[members[0]]?.[0], null);
-      if (members.length > 0 && this.groups[members[0]] === null) list.push({ group, x, y, w, h, members, text: this.how.titles(group, members.length) });
+      if (members.length > 0 && this.groups[members[0]] === null) list.push({ group, x, y, w, h, members, text: this.how.titles(group, this.sizes.get(group)) });
     }
     return list;
   }
@@ -87,7 +87,7 @@ export class Scene {
     this.shown = new Int32Array(this.count).fill(-2);
     for (let i = 0; i < this.count; i++) {
       if (this.groups[i] === null) continue;
-      const [label, note] = this.how.titles(this.groups[i], this.slots[i].length);
+      const [label, note] = this.how.titles(this.groups[i], this.sizes.get(this.groups[i]));
       this.texts[i] = { label, extra: "", note, op: label };
     }
   }
@@ -212,8 +212,8 @@ export class Scene {
     return sum;
   }
 
-  /** The frame whose title is at a place of the world, or null. */
-  frameAt(wx, wy, reach) {
+  /** The frame whose title, at least `reach` high, is at a place of the world, or null. */
+  frameAt(wx, wy, reach = 0) {
     return this.frames.find(({ x, y, w }) => wx >= x && wx <= x + w && wy >= y && wy <= y + Math.max(34, reach)) ?? null;
   }
 

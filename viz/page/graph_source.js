@@ -47,7 +47,7 @@ export function makeSource(context, measure) {
     const drawn = stage === "wgsl" ? "lowered" : stage;
     const whole = PROGRAM.includes(drawn);
     if (compiled !== null && (whole || scene !== null)) {
-      const told = await asked("film", { stage: whole ? "program" : drawn, scene: whole ? 0 : scene });
+      const told = await films.scene(drawn, whole ? 0 : scene);
       return { key: `${told.film} ${told.scene}`, scene: told, step: step ?? endOf(told, drawn), group: null, names: [] };
     }
     const told = await asked("graph", { stage: drawn });
