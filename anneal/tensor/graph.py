@@ -11,14 +11,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from anneal.errors import UsageError
 from anneal.ir.graph import toposort, users
 from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, Origin, UOp
 from anneal.rewrite import session
-from anneal.rewrite.trace import Event, Snapshot, Trace
+from anneal.rewrite.trace import Event, Trace
 from anneal.runtime import pipeline
 from anneal.tensor import realize
 from anneal.tensor.storage import Buffer
@@ -97,15 +97,17 @@ def know(
 
 
 def graphs(known: Known, gradients: Sequence[Event], trace: Trace, kernels: Sequence[Kernel] = (), *, title: str = "") -> dict[str, Graph]:
-    """The graph after each stage that a trace has seen, all with the history of the whole compilation; `tensor` is always there.
+    """The graph before all stages, as `tensor`, and that after each stage that a trace has seen, with the history of the whole compilation.
 
     `gradients` are the events of the gradient rules that built the program; `kernels` are what the plan says, where there is one.
     """
     program = known.program
-    history = History([*gradients, *trace.events], trace.moves, [program.sink], known.same)
-    found = [s for s in trace.snapshots if s.stage in STAGES] or [Snapshot("tensor", "the program as it is written", ((program.sink,),), 0.0, 0)]
-    shared = {"title": title, "names": known.names, "modules": known.modules, "kinds": known.kinds, "history": history}
-    return {s.stage: Graph.after(s, kernels=() if s.stage in ("tensor", "simplified") else kernels, **shared) for s in found}
+    compiled = [s for s in trace.snapshots if s.stage in STAGES[1:]]
+    shared: dict[str, Any] = {"title": title, "names": known.names, "modules": known.modules, "kinds": known.kinds}
+    before = History(gradients, [], [program.sink], known.same)
+    first = Graph(STAGES[0], ((program.sink,),), ensures="the program as it is written; shapes and dtypes fit", history=before, **shared)
+    after = History([*gradients, *trace.events], trace.moves, [program.sink], known.same) if compiled else before
+    return {first.stage: first} | {s.stage: Graph.after(s, kernels=() if s.stage == "simplified" else kernels, history=after, **shared) for s in compiled}
 
 
 def _path(module: str | None, kinds: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from anneal.examples import program as programs
 from anneal.examples.example import Example
 from anneal.examples.model import Model, checked
 from anneal.export.schema.graph import Part
+from anneal.nn.modules import OPTIMIZER
 from anneal.tensor import realize
 from anneal.tensor.tensor import Tensor
 from anneal.viz import failures, messages
@@ -54,7 +55,7 @@ async def open_program(state: State, params: Params) -> messages.Opened:
         with watched(ran):
             await run(ran)
             built = _build(ran, name, asked)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever the user's program does
+    except BaseException as error:  # noqa: BLE001 - whatever the program does is told, and ends nothing
         told = failures.failure(error, ran, ran.line)
         ran.close()
         raise ProgramError(told) from None
@@ -125,7 +126,8 @@ def _as_it_ran(ran: Ran, name: str, program: realize.Program) -> _Built:
 def _variables(ran: Ran) -> dict[str, Tensor]:
     """The program's tensors by variable, and the gradients that they and the tensors of its modules have."""
     own = {name: value for name, value in vars(ran.module).items() if isinstance(value, Tensor) and not name.startswith("_")}
-    gradients = {f"{name}.grad": tensor.grad for name, tensor in {**ran.seen.tensors(), **own}.items() if tensor.grad is not None}
+    parameters = {name: value for name, value in ran.seen.tensors().items() if not name.startswith(f"{OPTIMIZER}.")}
+    gradients = {f"{name}.grad": tensor.grad for name, tensor in {**own, **parameters}.items() if tensor.grad is not None}
     return {**gradients, **own}
 
 
