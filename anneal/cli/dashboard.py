@@ -25,6 +25,8 @@ from anneal.examples.trainer import Trainer, follow
 
 if TYPE_CHECKING:
     from anneal.cli.dashboard_app import Dashboard
+    from anneal.cli.viz_program import Request
+    from anneal.cli.viz_server import Server
 
 
 def fits(environment: Mapping[str, str] = os.environ) -> bool:
@@ -39,15 +41,17 @@ def fits(environment: Mapping[str, str] = os.environ) -> bool:
         return False
 
 
-def run(trainer: Trainer, monitor: Monitor) -> None:
-    """Train under the dashboard; returns when the training is over, and raises what it raised.
+def run(trainer: Trainer, monitor: Monitor, request: Callable[[], Request]) -> Server | None:
+    """Train under the dashboard; returns when the training is over, with what serves the visualizer if it was opened, and raises what training raised.
+
+    `request` says what the visualizer is to show.
 
     A second Ctrl-C ends the process without waiting for the step, SIGTERM as always; both after the terminal is restored.
     """
     from anneal.cli.dashboard_app import Dashboard
     from anneal.cli.dashboard_view import Viewer
 
-    training, viewer = Training(lambda: follow(trainer, monitor)), Viewer(trainer)
+    training, viewer = Training(lambda: follow(trainer, monitor)), Viewer(trainer, request)
     monitor.observers.append(viewer.serve)
     app = Dashboard(monitor, training, viewer)
     with _signals(app):
@@ -64,6 +68,7 @@ def run(trainer: Trainer, monitor: Monitor) -> None:
         os._exit(1)  # a thread cannot be ended, and Python cannot end in order around one that is inside a driver
     monitor.stop()
     training.finish()
+    return viewer.server
 
 
 class Training:

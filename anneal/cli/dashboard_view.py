@@ -1,6 +1,7 @@
-"""The page that the dashboard opens: the graph and the kernels of the training's step, in one file that needs nothing from elsewhere.
+"""What the dashboard opens: the visualizer on the model that is trained, or, without its site, the step's graph and kernels in one file.
 
-The page is written by the thread that trains, between two windows, or by another while that rests: nodes belong to one thread at a time.
+The visualizer compiles the program anew in the tab, so it is served by a thread of its own. The file is written by the thread that trains,
+between two windows, or by another while that rests: nodes belong to one thread at a time.
 
 >>> page("a < b", {"Kernels": "<table></table>"}).splitlines()[-2:]
 ['<h1>a &lt; b</h1>', '<h2>Kernels</h2><table></table>']
@@ -9,16 +10,17 @@ The page is written by the thread that trains, between two windows, or by anothe
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import threading
-import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
 
+from anneal.cli import viz
+from anneal.cli.viz_program import Request
+from anneal.cli.viz_server import Server, Site, open_page
+from anneal.errors import AnnealError
 from anneal.examples.monitor import Record
 from anneal.examples.trainer import Trainer
 from anneal.ir.graph import toposort
@@ -34,20 +36,44 @@ _HEAD: Final = """<!doctype html>
 
 
 class Viewer:
-    """Writes the page when it is asked for and opens it in a browser."""
+    """Opens the visualizer on the model, where its site is there or can be built, and else writes a page that needs none and opens that."""
 
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
+    def __init__(self, trainer: Trainer, request: Callable[[], Request]) -> None:
+        """`request` says what is trained: it is asked when the visualizer is."""
+        self._trainer, self._request = trainer, request
         self._asked = threading.Event()
+        self._opening: threading.Thread | None = None
         self.said = ""
         """What became of it."""
         self.written: list[str] = []
         """The files."""
+        self.server: Server | None = None
+        """What serves the visualizer, once it does."""
 
     def ask(self) -> None:
-        """Have the page written as soon as it may be."""
-        self.said = "writing the page …"
-        self._asked.set()
+        """Open the visualizer, in a thread of its own; where there is none, have the page written as soon as it may be."""
+        if self.server is not None:
+            self._show(self.server)
+        elif self._opening is None or not self._opening.is_alive():
+            self.said = "opening the visualizer …"
+            self._opening = threading.Thread(target=self._open, name="viewer", daemon=True)
+            self._opening.start()
+
+    def _open(self) -> None:
+        """Serve the visualizer, and open it."""
+        try:
+            server = Server(Site(viz.find(quiet=True)), "127.0.0.1", None, self._request().launch)
+        except (AnnealError, OSError):
+            self.said = "writing the page …"
+            self._asked.set()
+            return
+        server.start()
+        self.server = server
+        self._show(server)
+
+    def _show(self, server: Server) -> None:
+        address = viz.page(server)
+        self.said = f"{address} opens in your browser" if open_page(address) else f"no browser here: open {address}"
 
     def serve(self, _: Sequence[Record] = ()) -> None:
         """Write the page, if it was asked for; a failure is told and costs the training nothing."""
@@ -60,7 +86,7 @@ class Viewer:
             self.said = f"no page: {error}"
             return
         self.written.append(path)
-        self.said = f"{path} opens in your browser" if _open(path) else f"no browser here: open {path}"
+        self.said = f"{path} opens in your browser" if open_page(Path(path).as_uri()) else f"no browser here: open {path}"
 
     def _page(self) -> str:
         """The page of the very program that is trained; nothing of the user's runs again."""
@@ -91,16 +117,3 @@ def _write(name: str, text: str) -> str:
         Path(path).unlink()
         raise
     return path
-
-
-def _open(path: str) -> bool:
-    """Open a file in a browser; False where there is none. One that would run in this terminal finds no terminal."""
-    try:
-        webbrowser.get()
-    except webbrowser.Error:
-        return False
-    command = [sys.executable, "-m", "webbrowser", Path(path).as_uri()]
-    nothing = subprocess.DEVNULL
-    options = {"stdin": nothing, "stdout": nothing, "stderr": nothing, "start_new_session": True, "check": False}
-    threading.Thread(target=subprocess.run, args=(command,), kwargs=options, daemon=True).start()
-    return True

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from anneal.cli import dashboard
 from anneal.cli import options as shared
@@ -28,6 +28,10 @@ from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer, facts, follow, interruptible
 from anneal.export.schema.train import VERSION, Training
 from anneal.runtime.device import get_device
+
+if TYPE_CHECKING:
+    from anneal.cli.viz_program import Request
+    from anneal.cli.viz_server import Server
 
 EXAMPLE: Final = "anneal train mlp --steps 300 --save mlp.safetensors"
 _COPIED: Final = ("plan", "saved", "log")
@@ -62,14 +66,36 @@ def run(arguments: Namespace) -> int:
     monitor = Monitor(facts(trainer, progress.optimizer), example.steps if arguments.steps is None else arguments.steps)
     if arguments.log is not None:
         monitor.observers.append(log.Log(arguments.log, monitor.facts, monitor.steps, note))
-    watch = _lines if arguments.json or arguments.plain or not dashboard.fits() else dashboard.run
-    watch(trainer, monitor)
+    served = None
+    if arguments.json or arguments.plain or not dashboard.fits():
+        _lines(trainer, monitor)
+    else:
+        served = dashboard.run(trainer, monitor, lambda: _request(arguments, example, progress))
     failure = _save(arguments.save, trainer, progress)
     result = _result(monitor, saved=None if failure else arguments.save, log=arguments.log)
     emit(result) if arguments.json else print(_report(result, Style(sys.stdout, plain=arguments.plain), program.held))
+    if served is not None:
+        _hold(served)
     if failure:
         raise AnnealError(f"the training is done but not saved: {failure}")
     return 0
+
+
+def _request(arguments: Namespace, example: Example, progress: Progress) -> Request:
+    """What the visualizer is to show: the step that is trained."""
+    from anneal.cli.viz_program import Request
+
+    changed = progress.optimizer != optimizer_name(example, None)
+    lr = OPTIMIZERS[progress.optimizer].lr if changed and arguments.lr is None else arguments.lr
+    batch = None if progress.batch == example.batch else progress.batch
+    return Request.of(arguments.model, "step", batch=batch, optimizer=progress.optimizer if changed else None, lr=lr)
+
+
+def _hold(served: Server) -> None:
+    """Serve the visualizer that was opened, until it is ended."""
+    from anneal.cli import viz
+
+    viz.hold(served, lambda: note(f"anneal: the visualizer is at {viz.page(served)} until Ctrl-C"))
 
 
 def _check_files(save: str | None, written: str | None) -> None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -48,20 +49,40 @@ def run(arguments: Namespace) -> int:
     site = Site(find(arguments.site))
     source_hash = site.manifest()["source_hash"]
     server = Server(site, arguments.host, arguments.port, None if asked is None else asked.launch)
+    server.start()
+    url = page(server)
+    opened = not arguments.no_open and open_page(url)
+    document = Viz(
+        schema="anneal.viz",
+        version=VERSION,
+        url=url,
+        host=server.host,
+        port=server.port,
+        site=str(site.root),
+        source_hash=source_hash,
+        model=arguments.model,
+        part=arguments.part,
+        opened=opened,
+    )
+    hold(server, lambda: _tell(arguments, server, document))
+    return 0
+
+
+def page(server: Server) -> str:
+    """The address that shows the model."""
+    return f"{server.url}?launch=1" if server.launch is not None else server.url
+
+
+def hold(server: Server, tell: Callable[[], object]) -> None:
+    """Go on serving until Ctrl-C or SIGTERM, and then stop; `tell` is called as soon as these do that."""
     ended: SimpleQueue[int] = SimpleQueue()
     for number in _ENDS:
         signal.signal(number, lambda number, _: ended.put(number))
-    with server.serving():
-        url = f"{server.url}?launch=1" if asked else server.url
-        opened = not arguments.no_open and open_page(url)
-        _tell(arguments, server, Viz(
-            schema="anneal.viz", version=VERSION, url=url, host=server.host, port=server.port, site=str(site.root),
-            source_hash=source_hash, model=arguments.model, part=arguments.part, opened=opened,
-        ))  # fmt: skip
-        ended.get()
+    tell()
+    ended.get()
+    server.stop()
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # who presses again while Python ends changes nothing
-    return 0
 
 
 def _tell(arguments: Namespace, server: Server, document: Viz) -> None:
@@ -85,8 +106,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def find(given: str | None) -> Path:
-    """The folder of the site; this source tree's is built where it is missing or stale. Raises AnnealError where there is none."""
+def find(given: str | None = None, *, quiet: bool = False) -> Path:
+    """The folder of the site; this source tree's is built where it is missing or stale, without a word if so wished. Raises AnnealError for none."""
     if given is not None:
         if not (Path(given) / MANIFEST).is_file():
             raise UsageError(f"{given} is no site: it has no {MANIFEST}; python build_wasm.py makes one in viz/dist")
@@ -99,9 +120,10 @@ def find(given: str | None) -> Path:
         )
     there = (site / MANIFEST).is_file()
     if not there or _build(builder, "--check", quiet=True):
-        note(f"anneal: the site is {'older than its sources' if there else 'not built yet'}: building it with build_wasm.py")
-        if _build(builder):
-            raise AnnealError("the site could not be built, for the reason above: python build_wasm.py tries again")
+        if not quiet:
+            note(f"anneal: the site is {'older than its sources' if there else 'not built yet'}: building it with build_wasm.py")
+        if _build(builder, quiet=quiet):
+            raise AnnealError("the site could not be built: python build_wasm.py says why, and tries again")
     return site
 
 

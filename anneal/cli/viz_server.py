@@ -121,6 +121,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         Raises UsageError for a host that is none of this machine's, AnnealError for a port that cannot be had.
         """
         self.site, self.launch = site, launch
+        self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,), name="anneal viz", daemon=True)
         self.address_family, address = _address(host)
         self.host = address
         self._listen([PORT, 0] if port is None else [port])
@@ -166,17 +167,24 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
+    def start(self) -> None:
+        """Answer requests from now on, in threads of their own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more; the port is free then."""
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Inside, requests are answered, in threads of their own; after it the port is free."""
-        thread = threading.Thread(target=self.serve_forever, args=(_POLL,), name="anneal viz", daemon=True)
-        thread.start()
+        """Inside, requests are answered."""
+        self.start()
         try:
             yield
         finally:
-            self.shutdown()
-            thread.join()
-            self.server_close()
+            self.stop()
 
 
 def _address(host: str) -> tuple[socket.AddressFamily, str]:

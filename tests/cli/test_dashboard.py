@@ -6,21 +6,27 @@ import asyncio
 import dataclasses
 import errno
 import io
+import json
 import os
 import tempfile
 import webbrowser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from textual.pilot import Pilot
+from viz_site import build
 
-from anneal.cli import dashboard
+from anneal.cli import dashboard, train, viz
 from anneal.cli import dashboard_text as write
 from anneal.cli.dashboard_app import Dashboard
 from anneal.cli.dashboard_view import Viewer
+from anneal.cli.main import parser_of
+from anneal.cli.viz_program import Request
 from anneal.errors import AnnealError
 from anneal.examples import EXAMPLES
+from anneal.examples.checkpoint import Progress
 from anneal.examples.monitor import Facts, Monitor, Record
 from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer
@@ -236,16 +242,54 @@ def viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Viewer:
         raise webbrowser.Error
 
     monkeypatch.setattr(webbrowser, "get", nothing)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return Viewer(Trainer(Program(EXAMPLES["mlp"], batch=8), get_device("reference")))
+    (tmp_path / "pages").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "pages"))
+    monkeypatch.setattr(viz, "ROOT", tmp_path)
+    trainer = Trainer(Program(EXAMPLES["mlp"], batch=8), get_device("reference"))
+    return Viewer(trainer, lambda: Request.of("mlp", "step", batch=8))
+
+
+def asked(viewer: Viewer) -> None:
+    """Ask for it, and wait until what can be done at once is done."""
+    viewer.ask()
+    if viewer._opening is not None:
+        viewer._opening.join()
+
+
+def test_the_visualizer_opens_on_the_model_that_is_trained(viewer: Viewer, tmp_path: Path) -> None:
+    build(tmp_path / "viz" / "dist", {"index.html": b"a page"})
+    (tmp_path / "build_wasm.py").write_text("")
+    asked(viewer)
+    assert viewer.server is not None
+    address = f"http://127.0.0.1:{viewer.server.port}/"
+    assert viewer.said == f"no browser here: open {address}?launch=1"
+    with urlopen(f"{address}launch.json") as answer:
+        launch = json.load(answer)
+    assert launch["part"] == "step"
+    assert "batch=8" in launch["source"]
+    server = viewer.server
+    asked(viewer)
+    assert viewer.server is server
+    viewer.serve()
+    assert not viewer.written
+    server.stop()
+
+
+def test_a_site_that_cannot_be_built_says_nothing_on_the_terminal(viewer: Viewer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "build_wasm.py").write_text("print('noise'); raise SystemExit('no network')")
+    asked(viewer)
+    viewer.serve()
+    assert viewer.said.startswith("no browser here: open ")
+    assert viewer.said.endswith(".html")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_without_a_browser_the_file_is_named(viewer: Viewer, tmp_path: Path) -> None:
     viewer.serve()
-    assert not list(tmp_path.iterdir()), "nobody asked"
-    viewer.ask()
+    assert not list((tmp_path / "pages").iterdir()), "nobody asked"
+    asked(viewer)
     viewer.serve()
-    (path,) = tmp_path.iterdir()
+    (path,) = (tmp_path / "pages").iterdir()
     assert viewer.said == f"no browser here: open {path}"
     assert viewer.written == [str(path)]
     viewer.serve()
@@ -262,11 +306,11 @@ def test_a_full_disk_costs_no_training_and_leaves_no_half_page(viewer: Viewer, t
         return Full()
 
     monkeypatch.setattr(os, "fdopen", full)
-    viewer.ask()
+    asked(viewer)
     viewer.serve()
     assert "No space left on device" in viewer.said
     assert not viewer.written
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "pages").iterdir())
 
 
 def test_what_is_printed_meanwhile_is_kept() -> None:
@@ -290,3 +334,23 @@ def test_the_bar_is_as_wide_as_it_is_told(fraction: float, width: int) -> None:
     drawn = write.bar(fraction, width)
     assert len(drawn) == width
     assert drawn.count("━") == round(min(max(fraction, 0), 1) * width)
+
+
+@pytest.mark.parametrize(
+    ("words", "batch", "optimizer", "options"),
+    [
+        ([], 64, "sgd", {}),
+        (["--lr", "0.5"], 64, "sgd", {"lr": 0.5}),
+        (["--batch", "8"], 8, "sgd", {"batch": 8}),
+        (["--optimizer", "adam"], 64, "adam", {"optimizer": "adam", "lr": 5e-3}),
+        (["--optimizer", "adam", "--lr", "0.1"], 64, "adam", {"optimizer": "adam", "lr": 0.1}),
+    ],
+)
+def test_the_visualizer_is_asked_for_what_is_trained(words: list[str], batch: int, optimizer: str, options: dict[str, object]) -> None:
+    arguments = parser_of("train").parse_args(["mlp", *words])
+    request = train._request(arguments, EXAMPLES["mlp"], Progress("mlp", 0, 0, batch, optimizer))
+    assert (request.name, request.part, request.options) == ("mlp", "step", options)
+    given = Program(EXAMPLES["mlp"], batch=arguments.batch, optimizer=arguments.optimizer, lr=arguments.lr)
+    shown = Program(dataclasses.replace(EXAMPLES["mlp"], **options))
+    assert (shown.batch, type(shown.optimizer)) == (given.batch, type(given.optimizer))
+    assert shown.optimizer.lr.item() == given.optimizer.lr.item()

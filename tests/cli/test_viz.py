@@ -258,31 +258,34 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
 
 def test_a_missing_site_is_built_and_a_fresh_one_is_not(tree: Tree, capfd: pytest.CaptureFixture[str]) -> None:
     tree.builder(fresh=True)
-    assert viz.find(None) == tree.root / "viz" / "dist"
+    assert viz.find() == tree.root / "viz" / "dist"
     assert tree.calls == ";"
     assert capfd.readouterr() == ("", "anneal: the site is not built yet: building it with build_wasm.py\n")
-    assert viz.find(None) == tree.root / "viz" / "dist"
+    assert viz.find() == tree.root / "viz" / "dist"
     assert tree.calls == ";--check;"
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_stale_site_is_built_again(tree: Tree, capfd: pytest.CaptureFixture[str]) -> None:
     tree.builder(fresh=False)
-    viz.find(None)
-    viz.find(None)
+    viz.find()
+    viz.find()
     assert tree.calls == ";--check;;"
     assert "older than its sources" in capfd.readouterr().err
 
 
 def test_a_build_that_fails_says_why(tree: Tree, capfd: pytest.CaptureFixture[str]) -> None:
     tree.builder(fresh=False, works=False)
-    with pytest.raises(AnnealError, match="could not be built, for the reason above"):
-        viz.find(None)
+    with pytest.raises(AnnealError, match="could not be built: python build_wasm.py says why"):
+        viz.find()
     assert "the network is gone" in capfd.readouterr().err
+    with pytest.raises(AnnealError, match="could not be built"):
+        viz.find(quiet=True)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_installation_without_a_site_says_what_to_do(tree: Tree) -> None:
     with pytest.raises(AnnealError, match=r"no site of the visualizer: .*--site viz/dist"):
-        viz.find(None)
+        viz.find()
     with pytest.raises(UsageError, match="is no site"):
         viz.find(str(tree.root))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -62,16 +61,14 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Page:
-    if "ANNEAL_DEVICE" not in os.environ:
-        monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+def page() -> Page:
     return Page()
 
 
 def test_it_learns_and_tells_what_the_command_line_would(device: str, page: Page) -> None:
-    run = train_natively("mlp", steps=60, device=device)
-    done = page.train(steps=60)
-    assert (done["state"], done["model"], done["done"], done["target"]) == ("done", "mlp", 60, 60)
+    run = train_natively("mlp", steps=30, device=device)
+    done = page.train(steps=30)
+    assert (done["state"], done["model"], done["done"], done["target"]) == ("done", "mlp", 30, 30)
     assert page.losses == pytest.approx(run.losses)
     assert page.events[-1]["accuracy"] is None, "each score is told once"
     scores = {event["done"]: event["accuracy"] for event in page.events if event["accuracy"] is not None}
@@ -85,7 +82,7 @@ def test_the_step_is_the_one_that_the_graph_shows(page: Page) -> None:
     done = page.train(steps=1)
     program = Program(EXAMPLES["mlp"])
     traced, _ = trace(program.outputs("step"), program.names())
-    assert done["facts"]["fingerprint"] == realize.compile_program(traced, get_device("reference").target).fingerprint
+    assert done["facts"]["fingerprint"] == realize.compile_program(traced, get_device().target).fingerprint
 
 
 def test_events_say_how_far_it_is(page: Page) -> None:
@@ -244,7 +241,7 @@ def test_a_rate_that_is_none_is_refused_and_one_before_the_training_is_nothing(p
 
 
 def test_what_is_said_of_digits_is_what_the_model_gives(device: str, page: Page) -> None:
-    page.train(steps=40)
+    page.train(steps=20)
     accuracy = [event["accuracy"] for event in page.events if event["accuracy"] is not None][-1]
     told = page.predict(count=360)
     held = digits._rows()[: digits.HELD_OUT]
