@@ -12,6 +12,7 @@ import tempfile
 import webbrowser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -346,7 +347,7 @@ def test_the_bar_is_as_wide_as_it_is_told(fraction: float, width: int) -> None:
         (["--optimizer", "adam", "--lr", "0.1"], 64, "adam", {"optimizer": "adam", "lr": 0.1}),
     ],
 )
-def test_the_visualizer_is_asked_for_what_is_trained(words: list[str], batch: int, optimizer: str, options: dict[str, object]) -> None:
+def test_the_visualizer_is_asked_for_what_is_trained(words: list[str], batch: int, optimizer: str, options: dict[str, Any]) -> None:
     arguments = parser_of("train").parse_args(["mlp", *words])
     request = train._request(arguments, EXAMPLES["mlp"], Progress("mlp", 0, 0, batch, optimizer))
     assert (request.name, request.part, request.options) == ("mlp", "step", options)
