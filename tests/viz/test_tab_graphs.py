@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import Asked
 from counting import calls
 
 import anneal
@@ -31,7 +32,7 @@ def natively(name: str, part: Any) -> realize.Program:
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("name", ["mlp", "conv"])
-def test_the_editors_networks_are_the_registered_ones(asked: Any, name: str, part: str) -> None:
+def test_the_editors_networks_are_the_registered_ones(asked: Asked, name: str, part: str) -> None:
     asked.open(about.example(name)["source"], part=part)
     told = asked.ask("compile")
     plan = realize.compile_program(natively(name, part), Target.portable())
@@ -41,7 +42,7 @@ def test_the_editors_networks_are_the_registered_ones(asked: Any, name: str, par
 
 
 @pytest.mark.parametrize("name", about.EXAMPLES)
-def test_every_program_of_the_editor_opens_and_compiles(asked: Any, name: str) -> None:
+def test_every_program_of_the_editor_opens_and_compiles(asked: Asked, name: str) -> None:
     found = next(e for e in asked.ask("info")["examples"] if e["name"] == name)
     assert found["title"]
     assert found["doc"]
@@ -59,7 +60,7 @@ def test_the_programs_of_the_editor_are_all_there() -> None:
     assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(about.EXAMPLES)
 
 
-def test_a_compilation_is_watched_once(asked: Any) -> None:
+def test_a_compilation_is_watched_once(asked: Asked) -> None:
     asked.open(MLP)
     told = asked.ask("compile")
     first = asked.opened.compiled
@@ -85,12 +86,12 @@ def test_a_compilation_is_watched_once(asked: Any) -> None:
     assert asked.opened.compiled is first
 
 
-def test_stages_that_change_nothing_say_so(asked: Any) -> None:
+def test_stages_that_change_nothing_say_so(asked: Asked) -> None:
     asked.open("from anneal import Tensor\nTensor([1.0, 2.0]).sqrt()")
     assert [s["name"] for s in asked.ask("compile")["stages"] if not s["changed"]] == ["tensor", "backward", "simplified"]
 
 
-def test_a_device_of_its_own_target_is_compiled_for(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_of_its_own_target_is_compiled_for(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANNEAL_DEVICE", "reference")
     asked.open(MLP)
     portable = asked.ask("compile")
@@ -106,7 +107,7 @@ def test_a_device_of_its_own_target_is_compiled_for(asked: Any, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", ["mlp", "attention", "gradient"])
-def test_graphs_are_those_of_the_compiler(asked: Any, name: str) -> None:
+def test_graphs_are_those_of_the_compiler(asked: Asked, name: str) -> None:
     asked.open(about.example(name)["source"])
     known: dict[int, Any] = {}
     for stage in STAGES:
@@ -136,7 +137,7 @@ def test_graphs_are_those_of_the_compiler(asked: Any, name: str) -> None:
     assert [(g["kernel"], g["name"], g["phases"]) for g in told["graphs"]] == [(k["number"], k["name"], k["phases"]) for k in kernels]
 
 
-def test_the_forward_pass_comes_before_what_differentiation_adds(asked: Any) -> None:
+def test_the_forward_pass_comes_before_what_differentiation_adds(asked: Asked) -> None:
     asked.open(MLP)
     tensor = asked.ask("graph", stage="tensor")
     rows_of = {row[0]: row for row in tensor["rows"]}
@@ -147,7 +148,7 @@ def test_the_forward_pass_comes_before_what_differentiation_adds(asked: Any) -> 
     assert backward["modules"] == {"MLP": "MLP", "hidden": "Linear", "output": "Linear", "optimizer": "SGD"}
 
 
-def test_rows_say_what_a_reader_wants_to_know(asked: Any) -> None:
+def test_rows_say_what_a_reader_wants_to_know(asked: Asked) -> None:
     text = (
         "from anneal import Tensor\n"
         "x = Tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])\n"
@@ -180,7 +181,7 @@ def test_index_arithmetic_may_be_folded_and_arithmetic_on_values_may_not() -> No
     assert [folds.flag(u) for u in (i, data)] == [rows.LEAF, 0]
 
 
-def test_hostile_names_are_text(asked: Any) -> None:
+def test_hostile_names_are_text(asked: Asked) -> None:
     evil = "<img src=x onerror=alert(1)>\u2028\"'`</script>\ud800"
     text = (
         "from anneal import Tensor, nn\n"
@@ -212,7 +213,7 @@ def test_hostile_names_are_text(asked: Any) -> None:
         assert set(saved["name"]) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 
 
-def test_twenty_thousand_nodes(asked: Any) -> None:
+def test_twenty_thousand_nodes(asked: Asked) -> None:
     def source(turns: int) -> str:
         return f"from anneal import Tensor\nx = y = Tensor([1.0, 2.0, 3.0])\nfor i in range({turns}):\n    y = (y * 1.5 + x).sin()\ny"
 

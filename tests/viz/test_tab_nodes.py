@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from asking import Asked
 
-from anneal import Plan, Target
+from anneal import Plan, Target, rules
 from anneal.examples import EXAMPLES, program
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
@@ -19,12 +20,12 @@ MLP = "from anneal.examples import EXAMPLES\nEXAMPLES['mlp']"
 SMALL = "from anneal import Tensor\n\nx = Tensor([[1.0, 2.0], [3.0, 4.0]])\ny = x.exp() * 1\ntotal = y.sum() + 0\ntotal\n"
 
 
-def ids(asked: Any, stage: str, query: str) -> list[int]:
+def ids(asked: Asked, stage: str, query: str) -> list[int]:
     found: list[int] = asked.ask("find", stage=stage, query=query)["ids"]
     return found
 
 
-def test_a_node_is_explained(asked: Any) -> None:
+def test_a_node_is_explained(asked: Asked) -> None:
     asked.open(SMALL)
     asked.ask("compile")
     [exp] = ids(asked, "simplified", "op:exp2")
@@ -46,7 +47,7 @@ def test_a_node_is_explained(asked: Any) -> None:
     assert told["became"] == [exp]
 
 
-def test_what_rules_made_says_which(asked: Any) -> None:
+def test_what_rules_made_says_which(asked: Asked) -> None:
     asked.open(MLP)
     asked.ask("compile")
     graph = asked.ask("graph", stage="lowered")
@@ -63,7 +64,7 @@ def test_what_rules_made_says_which(asked: Any) -> None:
     assert made[-1]["doc"] == asked.ask("info")["rules"]["grad_mul"]["text"]
 
 
-def test_history_and_names_are_those_of_anneal_graph(asked: Any) -> None:
+def test_history_and_names_are_those_of_anneal_graph(asked: Asked) -> None:
     asked.open(MLP)
     asked.ask("compile")
     with session.watching(), modules.watching() as seen:
@@ -77,7 +78,7 @@ def test_history_and_names_are_those_of_anneal_graph(asked: Any) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_paths_name_nodes_in_every_run(asked: Any, stage: str) -> None:
+def test_paths_name_nodes_in_every_run(asked: Asked, stage: str) -> None:
     asked.open(MLP)
     nodes = [i for part in asked.ask("graph", stage=stage)["graphs"] for i in part["nodes"]]
     paths = {}
@@ -96,7 +97,7 @@ def test_paths_name_nodes_in_every_run(asked: Any, stage: str) -> None:
     assert asked.refused("locate", stage=stage, path=f"{number}.nothing")["kind"] == "UsageError"
 
 
-def test_nodes_are_followed_through_the_stages(asked: Any) -> None:
+def test_nodes_are_followed_through_the_stages(asked: Asked) -> None:
     asked.open(SMALL)
     asked.ask("compile")
     [y] = ids(asked, "tensor", "name:y")
@@ -111,7 +112,7 @@ def test_nodes_are_followed_through_the_stages(asked: Any) -> None:
     assert asked.ask("follow", id=one, stage="simplified")["ids"] == [one]
 
 
-def test_every_kernel_node_comes_from_the_program(asked: Any) -> None:
+def test_every_kernel_node_comes_from_the_program(asked: Asked) -> None:
     asked.open(MLP)
     asked.ask("compile")
     rows = {r[0]: r for s in STAGES for r in asked.ask("graph", stage=s)["rows"]}
@@ -123,7 +124,7 @@ def test_every_kernel_node_comes_from_the_program(asked: Any) -> None:
     assert asked.ask("node", id=loss, stage="backward")["kernels"]
 
 
-def test_a_node_knows_its_kernels(asked: Any) -> None:
+def test_a_node_knows_its_kernels(asked: Asked) -> None:
     asked.open(MLP)
     asked.ask("compile")
     for name, kernel in (("hidden.weight", "inputs"), ("labels", "inputs")):
@@ -155,7 +156,7 @@ def test_a_node_knows_its_kernels(asked: Any) -> None:
         ("hidden.weight phase:forward", lambda u, g: u.phase == "forward" and "hidden.weight" in (g.name(u) or "")),
     ],
 )
-def test_queries_find_what_they_say(asked: Any, query: str, expected: Any) -> None:
+def test_queries_find_what_they_say(asked: Asked, query: str, expected: Any) -> None:
     asked.open(MLP)
     asked.ask("compile")
     graph = asked.opened.graph("backward")
@@ -170,9 +171,9 @@ def _dims(node: Any) -> tuple[Any, ...]:
     return tuple(shape(node))
 
 
-def test_queries_know_the_users_lines(asked: Any) -> None:
+def test_queries_know_the_users_lines(asked: Asked) -> None:
     asked.open(SMALL)
-    assert {asked.opened.origin(asked.opened.ids.uop(i))[1] for i in ids(asked, "tensor", "line:4")} == {4}
+    assert {asked.opened.origin(asked.opened.ids.uop(i)) for i in ids(asked, "tensor", "line:4")} == {("program.py", 4)}
     assert [asked.opened.ids.uop(i).op.name for i in ids(asked, "tensor", "line:3")] == ["param"]
     assert ids(asked, "tensor", "total reduce_axis")
     assert ids(asked, "tensor", "exp2 y"), "a word of the line, where no node has it of itself"
@@ -180,7 +181,7 @@ def test_queries_know_the_users_lines(asked: Any) -> None:
     assert "did you mean 'op'?" in asked.refused("find", stage="tensor", query="opp:mul")["message"]
 
 
-def test_saved_files_can_be_read_again(asked: Any) -> None:
+def test_saved_files_can_be_read_again(asked: Asked) -> None:
     asked.open(SMALL, name="my net.py:f")
     fingerprint = asked.ask("compile")["fingerprint"]
     plan = asked.ask("export", what="plan")
@@ -196,9 +197,7 @@ def test_saved_files_can_be_read_again(asked: Any) -> None:
         assert [n["op"] for n in document["nodes"]] == [u.op.name for u in nodes]
 
 
-def test_a_tab_without_a_device_says_what_to_do(asked: Any) -> None:
-    from conftest import Asked
-
+def test_a_tab_without_a_device_says_what_to_do(asked: Asked) -> None:
     tab = Asked(asked.runner, no_device="this browser has no WebGPU: take another one")
     told = tab.ask("info")["device"]
     assert told == {"available": False, "description": "", "message": "This browser has no WebGPU.", "remedy": "Take another one.", "features": []}
@@ -209,11 +208,7 @@ def test_a_tab_without_a_device_says_what_to_do(asked: Any) -> None:
     assert "Everything but running still works" in failure["hint"]
 
 
-def test_what_is_told_of_the_package(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from conftest import Asked
-
-    from anneal import rules
-
+def test_what_is_told_of_the_package(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANNEAL_DEVICE", "reference")
     told = Asked(asked.runner, source_hash="abc").ask("info")
     assert told["source_hash"] == "abc"

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+from asking import Asked
 
 from anneal.ir.uop import ARENA
 from anneal.viz.program import MOST
@@ -29,7 +30,7 @@ HEAD = "from anneal import Tensor, nn\n"
         ("Tensor([1.0]) if True else None;", "a tensor float32(1)", [[1]]),
     ],
 )
-def test_the_value_of_the_last_expression_is_shown(asked: Any, text: str, value: str, shapes: list[list[int]]) -> None:
+def test_the_value_of_the_last_expression_is_shown(asked: Asked, text: str, value: str, shapes: list[list[int]]) -> None:
     opened = asked.open(HEAD + text)
     assert (opened["value"], [o["shape"] for o in opened["outputs"]], opened["note"]) == (value, shapes, None)
     assert asked.ask("compile")["fingerprint"]
@@ -61,7 +62,7 @@ def test_the_value_of_the_last_expression_is_shown(asked: Any, text: str, value:
         ("(" * 300 + ")" * 300, "SyntaxError", 1, None, "too many nested parentheses"),
     ],
 )
-def test_mistakes_are_told_at_their_place(asked: Any, text: str, kind: str, line: int | None, column: int | None, message: str) -> None:
+def test_mistakes_are_told_at_their_place(asked: Asked, text: str, kind: str, line: int | None, column: int | None, message: str) -> None:
     failure = asked.refused("open", source=text)
     assert (failure["kind"], failure["line"]) == (kind, line)
     assert message in failure["message"]
@@ -71,7 +72,7 @@ def test_mistakes_are_told_at_their_place(asked: Any, text: str, kind: str, line
     assert asked.refused("compile")["message"].startswith("no program is open")
 
 
-def test_mistakes_that_pythons_tell_differently(asked: Any) -> None:
+def test_mistakes_that_pythons_tell_differently(asked: Asked) -> None:
     failure = asked.refused("open", source="\0")
     assert failure["kind"] in ("SyntaxError", "ValueError")
     assert "null bytes" in failure["message"]
@@ -80,7 +81,7 @@ def test_mistakes_that_pythons_tell_differently(asked: Any) -> None:
     assert "maximum recursion depth exceeded" in failure["message"]
 
 
-def test_frames_are_those_of_the_program_alone(asked: Any) -> None:
+def test_frames_are_those_of_the_program_alone(asked: Asked) -> None:
     text = "from anneal import Tensor\n\ndef wide(x):\n    return x.expand(5)\n\ndef outer():\n    return wide(Tensor([1.0, 2.0]))\n\nouter()"
     frames = asked.refused("open", source=text)["frames"]
     assert [(f["file"], f["line"], f["name"], f["text"]) for f in frames] == [
@@ -106,13 +107,13 @@ def test_frames_are_those_of_the_program_alone(asked: Any) -> None:
         ('if __name__ == "__main__":\n    print(1)', "Let its last line be an expression"),
     ],
 )
-def test_hints_say_what_to_try(asked: Any, text: str, hint: str) -> None:
+def test_hints_say_what_to_try(asked: Asked, text: str, hint: str) -> None:
     failure = asked.refused("open", source=text)
     assert hint in failure["hint"]
     assert ("does not run here" in failure["message"]) == ("__main__" in text)
 
 
-def test_what_is_printed_is_kept_up_to_a_limit(asked: Any) -> None:
+def test_what_is_printed_is_kept_up_to_a_limit(asked: Asked) -> None:
     opened = asked.open(f"{HEAD}import sys\nprint('<b>bold</b>')\nprint('warned', file=sys.stderr)\nTensor([1.0])")
     assert opened["printed"] == "<b>bold</b>\nwarned\n"
     failure = asked.refused("open", source="print('before')\n1/0\n")
@@ -125,7 +126,7 @@ def test_what_is_printed_is_kept_up_to_a_limit(asked: Any) -> None:
     print("here")  # noqa: T201 - standard output is the test's again
 
 
-def test_a_program_without_a_value_shows_what_it_ran_last(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_without_a_value_shows_what_it_ran_last(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANNEAL_DEVICE", "reference")
     text = "from anneal import Tensor\nw = Tensor.randn(4, 3).own()\nx = Tensor.ones(2, 4).own()\ny = x @ w\nprint(y.shape)\ny.realize()\nz = 1"
     opened = asked.open(text)
@@ -139,13 +140,18 @@ def test_a_program_without_a_value_shows_what_it_ran_last(asked: Any, monkeypatc
     assert asked.ask("run")["outputs"][0]["shape"] == [2, 3]
 
 
-def test_a_training_loop_of_the_users_own_is_compiled_once_a_program(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_loop_of_the_users_own_is_compiled_once_a_program(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANNEAL_DEVICE", "reference")
     from anneal.runtime import pipeline
 
     runs: list[int] = []
     real = pipeline._run
-    monkeypatch.setattr(pipeline, "_run", lambda *given: (runs.append(1), real(*given))[1])
+
+    def counted(*given: Any) -> Any:
+        runs.append(1)
+        return real(*given)
+
+    monkeypatch.setattr(pipeline, "_run", counted)
     loop = "for _ in range(20):\n    opt.zero_grad()\n    ((x * x).sum()).backward()\n    opt.step()\n"
     opened = asked.open(f"{HEAD}x = Tensor([1.0, 2.0], requires_grad=True)\nopt = nn.optim.SGD([x], 0.1)\n{loop}")
     assert opened["note"] is not None
@@ -153,7 +159,7 @@ def test_a_training_loop_of_the_users_own_is_compiled_once_a_program(asked: Any,
     assert any(row[6] == 2 for row in asked.ask("graph", stage="backward")["rows"])
 
 
-def test_parts_are_those_that_there_are(asked: Any) -> None:
+def test_parts_are_those_that_there_are(asked: Asked) -> None:
     loss = f"{HEAD}w = Tensor([1.0, 2.0])\n(w * w).sum()"
     opened = asked.open(loss)
     assert (opened["part"], opened["parts"]) == ("forward", ["forward", "backward"])
@@ -167,7 +173,7 @@ def test_parts_are_those_that_there_are(asked: Any) -> None:
     assert (opened["part"], opened["parts"]) == ("step", ["step", "backward", "forward"])
 
 
-def test_mistakes_in_an_example_are_told_in_the_users_lines(asked: Any) -> None:
+def test_mistakes_in_an_example_are_told_in_the_users_lines(asked: Asked) -> None:
     text = (
         "from anneal import nn\nfrom anneal.examples import Example, digits\n\nclass Net:\n    def __init__(self):\n        self.one = nn.Linear(7, 10)\n\n"
         "    def __call__(self, x):\n        return self.one(x)\n\nExample('net', 'wrong', Net, digits.load)"
@@ -179,7 +185,7 @@ def test_mistakes_in_an_example_are_told_in_the_users_lines(asked: Any) -> None:
     assert "it may be 1 to 1437" in failure["message"]
 
 
-def test_what_cannot_be_compiled_is_told_with_its_line(asked: Any) -> None:
+def test_what_cannot_be_compiled_is_told_with_its_line(asked: Asked) -> None:
     asked.open("from anneal import Tensor, dtypes\nx = Tensor([1.0]).cast(dtypes.float16)\ny = x * x\ny")
     failure = asked.refused("compile")
     assert (failure["kind"], failure["line"]) == ("CompileError", 2)
@@ -187,21 +193,21 @@ def test_what_cannot_be_compiled_is_told_with_its_line(asked: Any) -> None:
     assert asked.ask("graph", stage="backward")["graphs"]
 
 
-def test_opening_twice_gives_the_same(asked: Any) -> None:
+def test_opening_twice_gives_the_same(asked: Asked) -> None:
     text = f"import random\n{HEAD}x = Tensor.randn(4, 4)\nx * random.random() + Tensor.rand(4, 4)"
     first = asked.open(text), asked.ask("compile")["fingerprint"], asked.ask("graph", stage="lowered")
     second = asked.open(text), asked.ask("compile")["fingerprint"], asked.ask("graph", stage="lowered")
     assert first[1:] == second[1:]
 
 
-def test_lines_are_those_of_the_text_that_is_open(asked: Any) -> None:
+def test_lines_are_those_of_the_text_that_is_open(asked: Asked) -> None:
     text = f"{HEAD}x = Tensor([1.0, 2.0])\ny = x * 5\ny"
     asked.open(text)
     asked.open("\n\n\n" + text)
     assert {row[8] for row in asked.ask("graph", stage="tensor")["rows"] if row[1] == "mul"} == {6}
 
 
-def test_memory_of_the_program_before_is_released(asked: Any) -> None:
+def test_memory_of_the_program_before_is_released(asked: Asked) -> None:
     from anneal.viz.about import example
 
     alive = []
@@ -217,7 +223,7 @@ def test_memory_of_the_program_before_is_released(asked: Any) -> None:
     assert "program" not in sys.modules or sys.modules["program"].__dict__["Tensor"]
 
 
-def test_a_failed_program_leaves_nothing(asked: Any) -> None:
+def test_a_failed_program_leaves_nothing(asked: Asked) -> None:
     text = f"{HEAD}net = nn.Linear(300, 300)\nx = net(Tensor.rand(5, 300))\nraise ValueError"
     asked.refused("open", source=text)
     gc.collect()
@@ -228,7 +234,7 @@ def test_a_failed_program_leaves_nothing(asked: Any) -> None:
     assert "program" not in sys.modules
 
 
-def test_modules_beside_the_program_are_imported_anew_each_time(asked: Any) -> None:
+def test_modules_beside_the_program_are_imported_anew_each_time(asked: Asked) -> None:
     text = "import helper\nfrom nets.small import net\nfrom nets import wide\nnet(helper.x) + wide.one"
     files = {
         "helper.py": "from anneal import Tensor\nx = Tensor([1.0, 2.0])\n",
@@ -251,22 +257,25 @@ def test_requests_are_answered_in_their_order() -> None:
     async def both() -> list[Any]:
         tab = Tab()
         slow = f"import asyncio\n{HEAD}await asyncio.sleep(0.02)\nTensor([1.0, 2.0]) * 3"
-        return await asyncio.gather(tab.handle("open", {"source": slow}), tab.handle("compile", {}), tab.handle("graph", {"stage": "lowered"}))
+        asked = tab.handle("open", {"source": slow}), tab.handle("compile", {}), tab.handle("graph", {"stage": "lowered"})
+        return list(await asyncio.gather(*asked))
 
     answers = asyncio.run(both())
     assert [answer["ok"] for answer in answers] == [True] * 3
 
 
-def test_whatever_is_asked_nothing_is_raised(asked: Any) -> None:
+def test_whatever_is_asked_nothing_is_raised(asked: Asked) -> None:
     assert "did you mean 'graph'?" in asked.refused("grahp")["message"]
-    for kind in (None, 3, [], {"a": 1}):
+    strange: list[Any] = [None, 3, [], {"a": 1}]
+    for kind in strange:
         assert "no request" in asked.refused(kind)["message"]
     for text in ("", "[]", "3", "{}", "null", '{"kind": 3}', '{"kind": "open", "params": [1]}', "{" * 100_000):
         assert json.loads(asked.runner.run(asked.tab.handle_json(text)))["ok"] is False
-    for params in ({}, {"source": 3}, {"source": None}, {"source": "1", "name": []}, {"source": "1", "files": [1]}):
+    wrong: list[dict[str, Any]] = [{}, {"source": 3}, {"source": None}, {"source": "1", "name": []}, {"source": "1", "files": [1]}]
+    for params in wrong:
         assert asked.refused("open", **params)["message"]
     asked.open(f"{HEAD}Tensor([1.0])")
-    for kind, params in [
+    unknown: list[tuple[str, dict[str, Any]]] = [
         ("graph", {}),
         ("graph", {"stage": "wgsl"}),
         ("graph", {"stage": 3}),
@@ -284,13 +293,14 @@ def test_whatever_is_asked_nothing_is_raised(asked: Any) -> None:
         ("locate", {"stage": "tensor", "path": "9" * 5000}),
         ("export", {"what": "everything"}),
         ("compile", {"target": "toaster"}),
-    ]:
+    ]
+    for kind, params in unknown:
         failure = asked.refused(kind, **params)
         assert failure["kind"] == "UsageError", (kind, params, failure)
     assert asked.ask("graph", stage="tensor")
 
 
-def test_an_error_of_the_tab_itself_says_so(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_tab_itself_says_so(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     from anneal.viz import tab
 
     def broken(*_: Any) -> Any:
