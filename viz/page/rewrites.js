@@ -37,6 +37,7 @@ export function mount(element, context) {
   let marked = null; // the highlight that this pane has set
   let told = new Map();
   let asking = false;
+  let pointed = false; // whether a finger or a mouse was used last, not the keyboard
 
   /** Where the page stands: null for the stage as a whole. */
   function position() {
@@ -113,6 +114,12 @@ export function mount(element, context) {
     controls.fill(track, times);
     table.show(times, store.state.info?.rules ?? {});
     draw();
+    takeArrows();
+  }
+
+  /** Who has chosen the pane, or a stage, by hand goes on with the arrow keys here; on tabs that have the focus they would choose another tab. */
+  function takeArrows() {
+    if (pointed && !content.hidden && store.state.pane === "rewrites" && document.activeElement?.matches("[role=tab]")) controls.focus();
   }
 
   function draw() {
@@ -202,9 +209,12 @@ export function mount(element, context) {
     step(direction, rule ?? followed);
   }
 
+  addEventListener("pointerdown", () => (pointed = true), true);
+  addEventListener("keydown", () => (pointed = false), true);
   store.on(["compiled", "stage", "pane"], (state) => {
     if (state.pane !== "rewrites") controls.stop();
     fill();
+    queueMicrotask(takeArrows);
   });
   store.on(["scene", "step", "pane", "info"], draw);
   fill();

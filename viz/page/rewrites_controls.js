@@ -67,6 +67,7 @@ export function makeControls(on) {
   return {
     element,
     stop,
+    focus: () => slider.focus({ preventScroll: true }),
     /** Play or pause. */
     play: () => (timer ? stop() : start()),
     /** Another stage: its scenes and rules. */
