@@ -35,10 +35,15 @@ def hosted(copy: Path) -> Iterator[Host]:
     host.stop()
 
 
-def kept(page: Page, count: int = 1) -> list[str]:
-    """The versions that are kept whole, once there are as many, and the page is served from them."""
-    page.wait_for_function(f"async () => (await ({KEPT})()).length === {count} && navigator.serviceWorker.controller !== null", timeout=STARTED)
-    return list(page.evaluate(KEPT))
+def kept(page: Page) -> list[str]:
+    """The version that is kept whole, once there is one and the page is served from it."""
+    found: list[str] = []
+    for _ in range(600):
+        found = page.evaluate(KEPT)
+        if len(found) == 1 and page.evaluate("navigator.serviceWorker.controller !== null"):
+            return found
+        page.wait_for_timeout(100)
+    raise AssertionError(found)
 
 
 def visit(context: BrowserContext, watched: Watched, url: str) -> Page:
@@ -107,6 +112,8 @@ def test_a_site_that_is_gone_is_forgotten(context: BrowserContext, watched: Watc
     page.goto(f"{hosted.url}?again")
     page.wait_for_function("document.title === 'moved'")
     assert page.evaluate(KEPT) == []
+    page.goto(f"{hosted.url}?once-more")
+    assert page.evaluate("navigator.serviceWorker.controller") is None
     assert page.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)") == 0
 
 
