@@ -4,10 +4,11 @@ import { el, replace } from "./dom.js";
 import { makeCard } from "./rewrites_card.js";
 import { makeControls } from "./rewrites_controls.js";
 import { filmOf, filmsOf } from "./rewrites_films.js";
+import { makeMarks } from "./rewrites_marks.js";
 import { makeTable } from "./rewrites_table.js";
 import { makeTrack } from "./rewrites_track.js";
+import { makeWords } from "./rewrites_words.js";
 
-const KEPT = 400; // steps in words
 const EMPTY = {
   tensor: "The forward pass as the program built it: nothing has been rewritten yet.",
   backward: "No gradient rule fired: this program has no backward pass.",
@@ -22,11 +23,13 @@ const TITLES = { backward: "How gradients are added", simplified: "How the progr
  * @param {{store: object, compiler: object, nodes: object, keys: object}} context
  */
 export function mount(element, context) {
-  const { store, compiler, keys } = context;
+  const { store, keys } = context;
   const films = filmsOf(context);
   const card = makeCard();
   const controls = makeControls({ go, step, scene, choose });
   const table = makeTable({ choose });
+  const words = makeWords(context, draw);
+  const marks = makeMarks(context, films);
   const empty = el("div", { class: "empty" });
   const content = el("div", { class: "rewrites" }, controls.element, card.element, el("section", { "aria-label": "Which rules fired how often" }, table.element));
   element.append(empty, content);
@@ -34,9 +37,6 @@ export function mount(element, context) {
   let track = makeTrack(null, "tensor");
   let filled = null; // the compilation and stage that the pane is filled with
   let followed = null; // the rule that the arrows go along
-  let marked = null; // the highlight that this pane has set
-  let told = new Map();
-  let asking = false;
   let pointed = false; // whether a finger or a mouse was used last, not the keyboard
 
   /** Where the page stands: null for the stage as a whole. */
@@ -78,11 +78,11 @@ export function mount(element, context) {
     if (pane !== "rewrites") return;
     const wanted = { compiled, stage };
     if (filled?.compiled === compiled && filled?.stage === stage) return;
-    if (filled?.compiled !== compiled) told = new Map();
+    if (filled?.compiled !== compiled) words.forget();
     filled = wanted;
     followed = null;
     track = makeTrack(null, stage);
-    if (compiled === null) say("Compile the program to see how it is rewritten.");
+    if (compiled === null) say("How the program is rewritten is shown here once it is compiled.");
     else {
       say("Looking at what was rewritten…");
       try {
@@ -126,64 +126,12 @@ export function mount(element, context) {
     if (content.hidden || store.state.pane !== "rewrites") return;
     const now = position();
     const found = now === null ? null : track.at(now);
-    const known = wordsOf(found);
+    const known = words.of(track, found);
     controls.show(track, now, followed, now === null ? known.title : `${track.done(now)} of ${track.rewrites}: ${known.title}`);
     table.mark(followed ?? found?.rule ?? null);
     card.show(known);
-    if (found !== null && !found.begins) ask(found);
-    mark(found);
-  }
-
-  /** What the card says: all at once of a rule that is known, the sides when they are told. */
-  function wordsOf(found) {
-    const nothing = { stage: "", rule: null, before: "", after: "", late: false };
-    if (found === null) return { ...nothing, title: "The stage as a whole", note: "Press → or Play to see how it came to be." };
-    const outline = track.scenes[found.scene];
-    const note = track.parts.length > 1 ? `${outline.title}${outline.times > 1 ? `, ${outline.times} times` : ""}` : "";
-    if (found.begins) return { ...nothing, title: "Before the first rewrite", note };
-    const answer = told.get(keyOf(found));
-    if (answer !== undefined) return { ...answer, note, late: false };
-    const rule = store.state.info?.rules[found.rule] ?? null;
-    return { ...nothing, title: found.rule ?? "What no rule does", stage: store.state.stage, rule, note, late: true };
-  }
-
-  function keyOf({ scene: number, step: taken }) {
-    return `${filmOf(store.state.stage)} ${number} ${taken}`;
-  }
-
-  /** Asks for a step in words; of steps that are passed quickly only the last is asked for. */
-  async function ask(found) {
-    if (asking || told.has(keyOf(found))) return;
-    asking = true;
-    const mine = told;
-    const key = keyOf(found);
-    const { stage } = store.state;
-    try {
-      mine.set(key, await compiler.request("step", { film: stage, scene: found.scene, step: found.step }));
-    } catch (error) {
-      mine.set(key, { stage, title: found.rule ?? "", rule: null, before: "", after: error.message });
-    }
-    if (mine.size > KEPT) mine.delete(mine.keys().next().value);
-    asking = false;
-    draw();
-  }
-
-  /** Marks in the graph what the rewrite has made, and what it was made of. */
-  async function mark(found) {
-    let wanted = null;
-    const { compiled, stage } = store.state;
-    if (found !== null && !found.begins) {
-      try {
-        wanted = marksOf((await films.scene(stage, found.scene)).steps[found.step - 1]);
-      } catch {
-        return; // the graph says what is wrong
-      }
-      const { compiled: later, stage: where, scene: number, step: taken, pane } = store.state;
-      if (later !== compiled || where !== stage || (number ?? 0) !== found.scene || taken !== found.step || pane !== "rewrites") return;
-    } else if (marked === null || store.state.highlight !== marked) return;
-    if (wanted !== null && same(wanted, store.state.highlight)) return;
-    marked = wanted;
-    store.set({ highlight: wanted });
+    words.ask(found);
+    marks.show(found);
   }
 
   function press(run) {
@@ -218,15 +166,4 @@ export function mount(element, context) {
   });
   store.on(["scene", "step", "pane", "info"], draw);
   fill();
-}
-
-/** The nodes to mark for a step of a film. */
-function marksOf({ before, after, at, add = [], is = [] }) {
-  const now = is.find(([slot]) => slot === at)?.[1];
-  const made = [after, now, ...add.map(([, id]) => id)].filter((id) => id !== null && id !== undefined);
-  return { before: before === null ? [] : [before], after: [...new Set(made)] };
-}
-
-function same(a, b) {
-  return b !== null && String(a.before) === String(b.before) && String(a.after) === String(b.after);
 }

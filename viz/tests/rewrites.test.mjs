@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { filmOf, filmsOf } from "../page/rewrites_films.js";
+import { marksOf } from "../page/rewrites_marks.js";
 import { makeTrack } from "../page/rewrites_track.js";
 import { ruleTokens } from "../page/rewrites_upat.js";
 
@@ -118,4 +119,10 @@ test("a film that could not be had is asked for again", async () => {
   const films = filmsOf({ store: { state: {} }, compiler, nodes: { tell() {} } });
   await assert.rejects(films.outline("kernels"));
   assert.deepEqual(await films.outline("kernels"), { scenes: [] });
+});
+
+test("the node that matched is marked, and all that the rule made", () => {
+  assert.deepEqual(marksOf({ before: 3, after: 7, at: 2, add: [[9, 8, [2]]], is: [[2, 7], [4, 11]] }), { before: [3], after: [7, 8] });
+  assert.deepEqual(marksOf({ before: 3, after: 7, at: 2, is: [[2, 12]] }), { before: [3], after: [7, 12] });
+  assert.deepEqual(marksOf({ before: null, after: null, at: null, add: [[1, 5, []]] }), { before: [], after: [5] });
 });
