@@ -72,7 +72,7 @@ export function makeMirror(place, { label, change, cursor, submit, leave }) {
         language.indentUnit.of("    "),
         language.syntaxHighlighting(colours()),
         EditorView.theme(LOOK),
-        EditorView.contentAttributes.of({ "aria-label": label }),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
         keymap.of([{ key: "Escape", run: () => (leave(), true) }, commands.indentWithTab]),
         marks,
         EditorView.domEventHandlers({ beforeinput: overwrite }),

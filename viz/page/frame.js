@@ -98,5 +98,5 @@ function fingerprint(text, notice) {
     await navigator.clipboard.writeText(text);
     notice("The plan's fingerprint is copied.", { key: "copied" });
   };
-  return el("button", { type: "button", class: "mono", title: `The plan's fingerprint ${text}: the same natively. Click to copy`, onclick: copy }, text.slice(0, 12));
+  return el("button", { type: "button", class: "mono only-wide", title: `The plan's fingerprint ${text}: the same natively. Click to copy`, onclick: copy }, text.slice(0, 12));
 }

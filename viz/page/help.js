@@ -3,6 +3,8 @@
 import { el, replace } from "./dom.js";
 import { keyName } from "./keys.js";
 
+const ORDER = ["Program", "Stages", "Panes", "Graph", "In the graph", "Rewrites", "Run"]; // then whatever else there is
+
 /** A dialog that lists the keys. Returns what opens it. */
 export function makeHelp(keys, marks) {
   const body = el("div", { class: "help-body" });
@@ -29,7 +31,7 @@ export function makeHelp(keys, marks) {
 }
 
 function groups(bindings) {
-  const named = new Map();
+  const named = new Map(ORDER.filter((group) => bindings.some((one) => one.group === group)).map((group) => [group, []]));
   for (const binding of bindings) named.set(binding.group, [...(named.get(binding.group) ?? []), binding]);
   return [...named].map(([group, entries]) =>
     el(

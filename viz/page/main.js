@@ -60,6 +60,11 @@ async function main() {
   const context = { store, compiler, notice, keys, el, nodes: null, graph: null, reveal: mountSwitch(at("switch")), begin: () => begin(context) };
   const session = (context.session = makeSession(context));
   const theme = followTheme(store);
+  at("skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address is the view's
+    context.reveal("graph");
+    at("graph").focus();
+  });
   mountSplitters(at("desk"));
   mountBusy(at("busy"), context, session.stop);
   mountFoot(at("foot"), context);

@@ -79,16 +79,14 @@ function facts(record, compiled) {
   if (record.name === "wgsl") rows.push(counted(compiled.kernels.length, "kernel"), counted(lines(compiled), "line"));
   else {
     rows.push(record.graphs > 1 ? `${ROUNDED.format(record.nodes)} in ${counted(record.graphs, "kernel")}` : counted(record.nodes, "node"));
-    rows.push(record.rewrites > 0 ? counted(record.rewrites, "rewrite") : record.changed ? "" : "no change");
+    rows.push(record.rewrites > 0 ? counted(record.rewrites, "rewrite") : record.changed || record.name === "tensor" ? "" : "no change");
   }
   if (record.milliseconds > 0) rows.push(milliseconds(record.milliseconds));
-  return rows.filter(Boolean).map((text) => el("span", {}, text));
+  return rows.filter(Boolean).map((text) => [" ", el("span", {}, text)]); // the space is for whoever hears it
 }
 
 function describe(tab, name, record) {
-  const [, title, doc] = STAGES.find(([known]) => known === name);
-  const words = record ? [...tab.querySelectorAll(".facts span")].map((part) => part.textContent).join(", ") : "";
-  tab.setAttribute("aria-label", words ? `${title}: ${words}` : title);
+  const [, , doc] = STAGES.find(([known]) => known === name);
   tab.title = record?.ensures ? `${doc}. Ensures: ${record.ensures}` : doc;
 }
 
