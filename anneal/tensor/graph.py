@@ -103,11 +103,15 @@ def graphs(known: Known, gradients: Sequence[Event], trace: Trace, kernels: Sequ
     """
     program = known.program
     compiled = [s for s in trace.snapshots if s.stage in STAGES[1:]]
-    shared: dict[str, Any] = {"title": title, "names": known.names, "modules": known.modules, "kinds": known.kinds}
+    shared: dict[str, Any] = {"title": title, "modules": known.modules, "kinds": known.kinds}
+    # What gradient rules worked on reads buffers, not parameters; in kernels such nodes are the memory that the scheduler plans.
+    whole: dict[str, Any] = {"names": {**known.names, **{b.uop: name for b, name in zip(program.buffers, known.inputs, strict=True)}}}
+    parts: dict[str, Any] = {"names": known.names, "kernels": kernels}
     before = History(gradients, [], [program.sink], known.same)
-    first = Graph(STAGES[0], ((program.sink,),), ensures="the program as it is written; shapes and dtypes fit", history=before, **shared)
+    first = Graph(STAGES[0], ((program.sink,),), ensures="the program as it is written; shapes and dtypes fit", history=before, **whole, **shared)
     after = History([*gradients, *trace.events], trace.moves, [program.sink], known.same) if compiled else before
-    return {first.stage: first} | {s.stage: Graph.after(s, kernels=() if s.stage == "simplified" else kernels, history=after, **shared) for s in compiled}
+    later = {s.stage: Graph.after(s, history=after, **(whole if s.stage == STAGES[1] else parts), **shared) for s in compiled}
+    return {first.stage: first, **later}
 
 
 def _path(module: str | None, kinds: Mapping[str, str]) -> tuple[str, ...]:
