@@ -141,6 +141,8 @@ def test_the_table_is_sorted_by_its_heads(mlp: Page) -> None:
 
 def test_scenes_of_kernels_are_gone_along(mlp: Page, shot: Callable[[Page, str], None]) -> None:
     page = at(mlp, "stage=kernels")
+    shown, total = int(count(page).split()[0]), sum(fired(page).values())
+    expect(page.locator(CARD)).to_contain_text(f"Of {total} rewrites, equal ones are shown once: {shown}.")
     scenes = page.locator(f"{PANEL} select.scene option").all_inner_texts()[1:]
     assert len(scenes) > 20
     assert any("times" in text for text in scenes)

@@ -7,7 +7,7 @@ const STAGES = { backward: "gradients are added", simplified: "the program is si
 
 /** @returns {{element: HTMLElement, show: (known: object) => void, sides: (told: {before: string, after: string}|null) => void}} */
 export function makeCard() {
-  const name = el("h3", { class: "name" });
+  const name = el("h2", { class: "name" });
   const stage = el("p", { class: "muted" });
   const text = el("code", {});
   const block = el("pre", { class: "text" }, text);

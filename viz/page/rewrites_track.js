@@ -69,6 +69,10 @@ export function makeTrack(outline, stage) {
       if (direction < 0 && from > part.base) return part.base;
       return parts[part.index + direction]?.base ?? null;
     },
+    /** How many rewrites there were, equal calls of the rewriter each time. */
+    total() {
+      return parts.reduce((sum, { scene, first, last }) => sum + (last - first) * scenes[scene].times, 0);
+    },
     /** How often each rule fired, by name; equal calls of the rewriter count each time. */
     fired() {
       const times = new Map();

@@ -18,7 +18,7 @@ export function makeWords({ store, compiler }, redraw) {
   return {
     /** What a card says of a place on a track, null for the stage as a whole: see `show` of rewrites_card.js. */
     of(track, found) {
-      if (found === null) return { ...NOTHING, title: "The stage as a whole", note: "Press → or Play to see how it came to be." };
+      if (found === null) return { ...NOTHING, title: "The stage as a whole", note: `Press → or Play to see how it came to be.${equalOnes(track)}` };
       const { title, times } = track.scenes[found.scene];
       const note = track.parts.length > 1 ? `${title}${times > 1 ? `, ${times} times` : ""}` : "";
       if (found.begins) return { ...NOTHING, title: "Before the first rewrite", note };
@@ -48,4 +48,10 @@ export function makeWords({ store, compiler }, redraw) {
       told = new Map();
     },
   };
+}
+
+/** A compiler asks for the same again and again: why fewer rewrites are shown than there were. */
+function equalOnes(track) {
+  const total = track.total();
+  return total > track.rewrites ? ` Of ${total} rewrites, equal ones are shown once: ${track.rewrites}.` : "";
 }

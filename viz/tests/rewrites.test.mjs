@@ -86,6 +86,7 @@ test("scenes are gone along by their beginnings", () => {
 
 test("equal calls count each time", () => {
   assert.deepEqual([...makeTrack(KERNELS, "kernels").fired()].sort(), [["a", 6], ["b", 6]]);
+  assert.equal(makeTrack(KERNELS, "kernels").total(), 12);
 });
 
 test("the tokens of a rule are its text", () => {
