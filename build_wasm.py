@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from site_build import build, freshness  # noqa: E402 - found in tools/ only now
 from site_files import SiteError  # noqa: E402
-from site_report import table  # noqa: E402
+from site_report import parts, table  # noqa: E402
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     except SiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    _print(manifest, table(ROOT / "viz" / "dist", manifest), as_json=chosen.json)
+    sizes = parts(ROOT / "viz" / "dist", manifest)
+    told = {part: {"bytes": plain, "compressed": packed} for part, (plain, packed) in sizes.items()}
+    _print({**manifest, "sizes": told}, table(sizes), as_json=chosen.json)
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +32,11 @@ _SOURCE_MAP: Final = re.compile(rb"\n?//# sourceMappingURL=\S+\s*$")
 
 
 def package_files(root: Path) -> dict[str, bytes]:
-    """The package, by path inside its archive."""
-    return {f"anneal/{name}": data for name, data in read_tree(root / "anneal").items() if not name.endswith((".pyc", ".tmp"))}
+    """The package, by path inside its archive, and its name and version, as an installed package has them."""
+    files = {f"anneal/{name}": data for name, data in read_tree(root / "anneal").items() if not name.endswith((".pyc", ".tmp"))}
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    told = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    return {**files, f"{project['name'].replace('-', '_')}-{project['version']}.dist-info/METADATA": told.encode()}
 
 
 def page_files(root: Path) -> dict[str, bytes]:

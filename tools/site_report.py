@@ -8,6 +8,8 @@ from typing import Any, Final
 
 LIMIT: Final = 8_000_000
 """Bytes that a first visit may load, compressed."""
+LATER: Final = frozenset({"preview.png", "service-worker.js", "manifest.webmanifest"})
+ON_DEMAND: Final = "after it, or for links"
 
 
 def compressed(path: Path) -> int:
@@ -30,14 +32,18 @@ def _part(name: str, manifest: dict[str, Any]) -> str:
         return "the package"
     if name == manifest["stdlib"]:
         return "Python's standard library"
+    if name in LATER:
+        return ON_DEMAND
     return {"pyodide": "Python (Pyodide)", "pyscript": "the editor"}.get(name.partition("/")[0], "the page")
 
 
-def table(folder: Path, manifest: dict[str, Any]) -> str:
-    """The sizes as text."""
-    found = parts(folder, manifest)
-    lines = [f"{'':28}{'bytes':>12}{'compressed':>12}"]
-    lines += [f"{part:28}{plain:>12,}{packed:>12,}" for part, (plain, packed) in sorted(found.items(), key=lambda item: -item[1][1])]
-    total = (sum(plain for plain, _ in found.values()), sum(packed for _, packed in found.values()))
-    lines.append(f"{'all':28}{total[0]:>12,}{total[1]:>12,}")
-    return "\n".join(lines)
+def first_visit(found: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    """Bytes and compressed bytes that the first graph waits for, of a site with these parts."""
+    waited = [sizes for part, sizes in found.items() if part != ON_DEMAND]
+    return sum(plain for plain, _ in waited), sum(packed for _, packed in waited)
+
+
+def table(found: dict[str, tuple[int, int]]) -> str:
+    """The sizes of the parts as text."""
+    rows = [*sorted(found.items(), key=lambda item: (item[0] == ON_DEMAND, -item[1][1])), ("until the first graph", first_visit(found))]
+    return "\n".join([f"{'':28}{'bytes':>12}{'compressed':>12}", *(f"{part:28}{plain:>12,}{packed:>12,}" for part, (plain, packed) in rows)])

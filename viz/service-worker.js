@@ -8,8 +8,8 @@
 const PREFIX = `anneal ${registration.scope} `;
 const MANIFEST = "manifest.json";
 const INDEX = "index.html";
-/** Never kept: this file, which the browser keeps itself, and a program that is handed over by a server of one's own. */
-const NOT_KEPT = new Set(["service-worker.js", "launch.json"]);
+/** Never kept: this file, which the browser keeps itself, a program that is handed over by a server of one's own, and the picture for links. */
+const NOT_KEPT = new Set(["service-worker.js", "launch.json", "preview.png"]);
 /** What of an answer's headers matters to the page that gets it from here. */
 const HEADERS = ["content-type", "content-security-policy", "cross-origin-opener-policy", "cross-origin-embedder-policy", "cross-origin-resource-policy"];
 /** Milliseconds that a host may take to give the manifest where there is a version to fall back on. */

@@ -1,0 +1,122 @@
+"""Takes pictures of the visualizer for the README and for links to it: the real page, in the system's Chromium, one picture a pane.
+
+python tools/site_screenshots.py    writes docs/images/viz-*.png and viz/preview.png, which the next build of the site has
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from site_build import build
+from site_files import SiteError
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+IMAGES: Final = ROOT / "docs" / "images"
+CHROMIUM: Final = "/usr/bin/chromium"
+FLAGS: Final = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--no-sandbox", "--disable-background-networking")
+PATIENCE: Final = 120_000
+"""Milliseconds that anything may take: a training, or starting on a busy machine."""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A static host that prints nothing."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def host(folder: Path) -> Iterator[str]:
+    """The address of a folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def nothing(page: Page) -> None:
+    """The page as the link opens it."""
+
+
+def choose(page: Page) -> None:
+    """Search for the exponential, and look at it."""
+    page.keyboard.press("/")
+    page.keyboard.type("exp2")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#panel-node h2, #panel-node h3", timeout=PATIENCE)
+
+
+def run(page: Page) -> None:
+    """Run every kernel and check the values."""
+    page.locator(".run-form button").first.click()
+    page.wait_for_selector(".run-bars tr", timeout=PATIENCE)
+
+
+def train(page: Page) -> None:
+    """Learn the digits."""
+    page.get_by_label("Steps", exact=True).fill("300")
+    page.locator("#panel-train button[type=submit]").click()
+    page.wait_for_selector(".digit", timeout=PATIENCE)
+    page.wait_for_function("!document.querySelector('.train-state').textContent.startsWith('Training')", timeout=PATIENCE)
+
+
+PICTURES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
+    ("graph", "dark", "example=mlp&stage=backward", nothing),
+    ("node", "light", "example=mlp&stage=simplified", choose),
+    ("rewrites", "dark", "example=mlp&stage=simplified&step=58&pane=rewrites", nothing),
+    ("kernels", "dark", "example=mlp&stage=kernels&kernel=2&pane=kernels", nothing),
+    ("run", "light", "example=mlp&stage=kernels&pane=run", run),
+    ("train", "dark", "example=mlp&stage=simplified&pane=train", train),
+)
+"""Name, theme, address, and what a user does there."""
+
+
+def take(browser: Browser, url: str, path: Path, theme: str, prepare: Callable[[Page], None], size: tuple[int, int] = (1280, 800)) -> None:
+    """One picture."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light", service_workers="block")
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("body[data-state='ready']", timeout=PATIENCE)
+    page.locator(".landing button").click()  # more room for the page itself
+    prepare(page)
+    page.wait_for_timeout(1000)  # what moves has come to rest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(path))
+    context.close()
+    print(f"wrote {path.relative_to(ROOT)}")
+
+
+def main() -> int:
+    """Build the site, and take all pictures, or those that are named."""
+    chosen = set(sys.argv[1:])
+    try:
+        build(ROOT)
+    except SiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    with host(ROOT / "viz" / "dist") as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        for name, theme, address, prepare in PICTURES:
+            if not chosen or name in chosen:
+                take(browser, f"{url}#{address}", IMAGES / f"viz-{name}.png", theme, prepare)
+        if not chosen or "preview" in chosen:
+            take(browser, f"{url}#example=mlp&stage=simplified&step=58&pane=rewrites", ROOT / "viz" / "preview.png", "dark", nothing, (1200, 630))
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
