@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,10 +16,23 @@ from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.nn import modules
 from anneal.rewrite import session
+from anneal.viz import about
 from anneal.viz.state import STAGES
 
 MLP = "from anneal.examples import EXAMPLES\nEXAMPLES['mlp']"
+ATTENTION = about.example("attention")["source"]
 SMALL = "from anneal import Tensor\n\nx = Tensor([[1.0, 2.0], [3.0, 4.0]])\ny = x.exp() * 1\ntotal = y.sum() + 0\ntotal\n"
+
+
+@pytest.fixture(scope="module")
+def mlp() -> Iterator[Asked]:
+    """A tab in which the training step of the mlp is compiled."""
+    with asyncio.Runner() as runner:
+        tab = Asked(runner)
+        tab.open(MLP)
+        tab.ask("compile")
+        yield tab
+        tab.open("from anneal import Tensor\nTensor([1.0])")
 
 
 def ids(asked: Asked, stage: str, query: str) -> list[int]:
@@ -79,7 +94,7 @@ def test_history_and_names_are_those_of_anneal_graph(asked: Asked) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_paths_name_nodes_in_every_run(asked: Asked, stage: str) -> None:
-    asked.open(MLP)
+    asked.open(ATTENTION)
     nodes = [i for part in asked.ask("graph", stage=stage)["graphs"] for i in part["nodes"]]
     paths = {}
     for i in nodes[:: max(1, len(nodes) // 25)]:
@@ -89,7 +104,7 @@ def test_paths_name_nodes_in_every_run(asked: Asked, stage: str) -> None:
     assert len(paths) > 20
     asked.open("from anneal import Tensor\nTensor([1.0])")
     assert "the program is another" in asked.refused("locate", stage=stage, path=list(paths)[-1])["message"]
-    asked.open(MLP)
+    asked.open(ATTENTION)
     for path, title in paths.items():
         found = asked.ask("locate", stage=stage, path=path)["id"]
         assert asked.ask("node", id=found, stage=stage)["title"] == title
@@ -156,13 +171,11 @@ def test_a_node_knows_its_kernels(asked: Asked) -> None:
         ("hidden.weight phase:forward", lambda u, g: u.phase == "forward" and "hidden.weight" in (g.name(u) or "")),
     ],
 )
-def test_queries_find_what_they_say(asked: Asked, query: str, expected: Any) -> None:
-    asked.open(MLP)
-    asked.ask("compile")
-    graph = asked.opened.graph("backward")
-    wanted = [asked.opened.ids.number(u) for u in graph.order if expected(u, graph)]
+def test_queries_find_what_they_say(mlp: Asked, query: str, expected: Any) -> None:
+    graph = mlp.opened.graph("backward")
+    wanted = [mlp.opened.ids.number(u) for u in graph.order if expected(u, graph)]
     assert wanted
-    assert ids(asked, "backward", query) == wanted
+    assert ids(mlp, "backward", query) == wanted
 
 
 def _dims(node: Any) -> tuple[Any, ...]:
