@@ -17,15 +17,18 @@ export function mount(element, context) {
   const results = el("div", { class: "run-results" });
   const times = makeTimes({ choose: (kernel) => store.set({ kernel, pane: "kernels" }) });
   const missing = el("div", { class: "run-missing" });
+  const hint = el("p", { class: "empty" }, "Run the program to see its values, its pictures, and what each kernel takes.");
   let values = [];
   let running = false;
   element.classList.add("run");
-  element.append(form.element, missing, el("div", { class: "run-body" }, status, times.element, results));
+  element.append(form.element, missing, el("div", { class: "run-body" }, hint, status, times.element, results));
 
   function ready() {
     const { compiled, info, busy } = store.state;
     const device = info?.device;
-    replace(missing, device && !device.available ? noDevice(device) : null);
+    const none = device !== undefined && !device.available;
+    replace(missing, none ? noDevice(device) : null);
+    hint.hidden = none || values.length > 0 || status.hasChildNodes();
     form.enable(reason({ compiled, device, busy }), running);
   }
 
@@ -33,7 +36,7 @@ export function mount(element, context) {
     values = [];
     times.clear();
     replace(status);
-    replace(results, el("p", { class: "empty" }, "Run the program to see its values, its pictures, and what each kernel takes."));
+    replace(results);
     form.kernels(store.state.compiled?.kernels ?? []);
     ready();
   }
