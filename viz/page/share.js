@@ -145,7 +145,7 @@ export function makeShare({ store, compiler, notice, session }, panes) {
   async function write() {
     if (settling > 0 || session.shown === null) return;
     const program = session.shown;
-    const { hash, long } = await encode(store.state, program);
+    const { hash } = await encode(store.state, program);
     if (settling > 0 || `#${hash}` === location.hash) return;
     const fresh = pushed !== null && pushed !== program && written !== null;
     pushed = program;
