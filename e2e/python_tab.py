@@ -7,8 +7,8 @@ by way of JSON.
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from conftest import STARTED, Host, Watched

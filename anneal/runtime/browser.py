@@ -8,7 +8,7 @@ the device raises it, and values that came of it cannot be read. Plans, memory a
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from anneal.codegen.target import UNIT
@@ -121,8 +121,8 @@ class BrowserDevice(GPU):
         """What running a plan dispatches, and for each kernel whether it does; notes what will be written."""
         self._queue.alive()
         inputs = len(plan.inputs)
-        recording = self._recording(plan, storages, symbols)
         self._check_values(storages[:inputs])
+        recording = self._recording(plan, storages, symbols)
         for storage in (*storages[inputs:], *(storages[at] for at in plan.assigned)):
             self._own(storage).epoch = self._epoch
         return recording.commands, recording.ran
@@ -167,7 +167,7 @@ class BrowserDevice(GPU):
             self._pool.clear()
             raise
 
-    def _check_values(self, storages: Any) -> None:
+    def _check_values(self, storages: Iterable[Storage]) -> None:
         """Raise where values come of something that failed."""
         if self._failed:
             for storage in storages:

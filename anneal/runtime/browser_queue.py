@@ -54,7 +54,7 @@ class Queue:
         device.addEventListener("uncapturederror", self._on_error)
 
     def _note_loss(self, info: Any) -> None:
-        self.lost = plain(str(info.message)) or str(info.reason)
+        self.lost = plain(str(info.message)) if info.message else str(info.reason)
 
     def _note_error(self, event: Any) -> None:
         event.preventDefault()  # it is told in Python, not on the console
