@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from anneal.codegen.target import Target
 from anneal.errors import AnnealError
 from anneal.examples.monitor import Facts, Monitor, Record
 from anneal.examples.program import Program, trace
@@ -70,18 +71,18 @@ class Window:
 class Trainer:
     """A program compiled for a device, and how far it has got."""
 
-    def __init__(self, program: Program, device: Device, done: int = 0) -> None:
-        """`done` steps have been made already; their state is in the program's tensors."""
+    def __init__(self, program: Program, device: Device, done: int = 0, target: Target | None = None) -> None:
+        """`done` steps have been made already; their state is in the program's tensors. The step is compiled for `target`, by default the device's."""
         self.program, self.device, self.done = program, device, done
         start = time.perf_counter()
         score, _ = trace([program.score()])
         traced, self.names = trace(program.outputs("step"), program.names())
-        realize.compile_program(traced, device.target)
+        realize.compile_program(traced, target or device.target)
         self.compile_seconds = time.perf_counter() - start
         self._score: Executable | None = None
         self._score_program = score
         self._keys = _random_keys(traced.buffers, program.seed)
-        self.executable = Executable(traced, device)
+        self.executable = Executable(traced, device, target)
         self._dtype = traced.outputs[0].dtype
         self._loss = self.executable.plan.outputs[0] - self.executable.inputs
         self._ring = [device.allocate(4) for _ in range(WINDOW)]

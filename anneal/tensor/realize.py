@@ -102,10 +102,11 @@ class Executable:
     Each run reads what its input buffers hold by then and leaves its results in `storages`; the tensors that it assigns follow.
     """
 
-    def __init__(self, program: Program, device: Device) -> None:
+    def __init__(self, program: Program, device: Device, target: Target | None = None) -> None:
+        """Compiled for all that the device offers, unless another target is given that the device fits too."""
         self.program = program
         self.device = device
-        self.plan = compile_program(program, device.target)
+        self.plan = compile_program(program, target or device.target)
         place(program.buffers, device)
         made = [b for b in self.plan.buffers if b.role == "output"]
         self.inputs = len(program.buffers)

@@ -22,13 +22,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypedDict
 
+from anneal.codegen.target import Target
 from anneal.errors import NoDeviceError, UsageError, meant
 from anneal.examples import EXAMPLES
 from anneal.examples.example import OPTIMIZERS, Example, optimizer_name
 from anneal.examples.monitor import Monitor, Record
 from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer, facts, follow_async
-from anneal.runtime.device import get_device
+from anneal.runtime.device import open_device
 from anneal.viz.guessing import Guesses, Predicted, read
 from anneal.viz.messages import Params
 from anneal.viz.state import State
@@ -109,19 +110,20 @@ class Session:
                 self.monitor.stop()
             await follow_async(trainer, self.monitor)
         except BaseException as error:
-            self._forget = True  # parameters that are no numbers, or half a compilation, are nothing to go on from
             self._tell("failed", error=str(error) or type(error).__name__)
+            self._clear()  # parameters that are no numbers, or half a compilation, are nothing to go on from
             raise
-        else:
-            return self._tell("none" if self._forget else self.monitor.state, whole=True)
         finally:
             self.running = False
-            if self._forget:
-                self._clear()
+        if self._forget:
+            self._clear()
+            return self._tell("none")
+        return self._tell(self.monitor.state, whole=True)
 
     async def _ready(self, settings: Settings, lr: float | None) -> Trainer:
-        """The trainer of these settings, as far as it has got."""
-        if self.trainer is not None and self.settings == settings:
+        """The trainer of these settings, as far as it has got, unless its device was lost. Its plan is the one that every device can run."""
+        device = await open_device()
+        if self.trainer is not None and self.settings == settings and self.trainer.device is device:
             if lr is not None:
                 self.rate(lr)
             return self.trainer
@@ -130,9 +132,8 @@ class Session:
         self._tell("compiling")
         await asyncio.sleep(0)
         program = Program(settings.example, batch=settings.batch, optimizer=settings.optimizer, seed=settings.seed, lr=lr)
-        device = get_device()
         guesses = Guesses(program, device)
-        trainer = Trainer(program, device)
+        trainer = Trainer(program, device, target=Target.portable())
         self.lr = float((await read(program.optimizer.lr, device))[0])
         self.trainer, self.guesses = trainer, guesses
         return trainer
