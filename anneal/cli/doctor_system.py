@@ -124,7 +124,7 @@ def browsers() -> list[Browser]:
 def site() -> Site:
     """The visualizer's site beside the package, as it is built from a checkout."""
     path = Path(__file__).resolve().parents[2] / "viz" / "dist"
-    return Site(path=str(path), found=(path / "index.html").is_file(), bytes=_contents(path)[1])
+    return Site(path=str(path), found=(path / "manifest.json").is_file(), bytes=_contents(path)[1])
 
 
 def caches() -> list[Cache]:

@@ -66,9 +66,7 @@ def _around(document: Doctor) -> Iterator[str]:
     if not document["browsers"]:
         yield "  browser    none found"
     site = document["site"]
-    yield (
-        f"  visualizer {size(site['bytes'])} at {site['path']}" if site["found"] else f"  visualizer not built: nothing at {site['path']}; no command needs it"
-    )
+    yield f"  visualizer {size(site['bytes'])} at {site['path']}" if site["found"] else f"  visualizer not built yet: anneal viz makes {site['path']}"
     for cache in document["caches"]:
         yield f"  cache      {size(cache['bytes'])} of shaders in {cache['files']} files, {cache['name']}: {cache['path']}"
     yield f"  cache      plans: in memory while a process lives, {document['plans_kept']} at most"
