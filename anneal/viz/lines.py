@@ -44,27 +44,30 @@ class Lines(TypedDict):
 def nodes_of_lines(snapshots: Sequence[Snapshot], history: History) -> list[dict[int, list[UOp]]]:
     """For each kernel of a compilation that came to its end, the nodes that each line says, by line number from 1; lines without nodes are left out."""
     last = {s.stage: s for s in snapshots}
-    written = last["wgsl"].lines
-    found = [{at: list(dict.fromkeys(uops)) for at, uops in enumerate(lines, 1) if uops} for lines in written]
-    whole = _targets(_nodes(r for stage in EARLIER[:2] for roots in last[stage].graphs for r in roots), history)
-    for said, roots in zip(found, last[EARLIER[2]].graphs, strict=True):
-        places: dict[UOp, list[int]] = {}
+    found = [{at: dict.fromkeys(uops) for at, uops in enumerate(lines, 1) if uops} for lines in last["wgsl"].lines]
+    places: dict[UOp, list[tuple[int, int]]] = {}
+    for number, said in enumerate(found):
         for at, uops in said.items():
             for u in uops:
-                places.setdefault(u, []).append(at)
-        for node, targets in {**whole, **_targets(_nodes(roots), history)}.items():
-            for at in sorted({at for u in targets for at in places.get(u, ())}):
-                said[at].append(node)
-    return [{at: list(dict.fromkeys(uops)) for at, uops in said.items()} for said in found]
+                places.setdefault(u, []).append((number, at))
+    bodies = last[EARLIER[2]].graphs
+    whole = [root for stage in EARLIER[:2] for roots in last[stage].graphs for root in roots]
+    for roots, own in ((whole, None), *((roots, number) for number, roots in enumerate(bodies))):
+        for node in _nodes(roots):
+            there = {place for u in _targets(node, history) for place in places.get(u, ())}
+            for number, at in there:
+                if own in (None, number):
+                    found[number][at][node] = None
+    return [{at: list(uops) for at, uops in said.items()} for said in found]
 
 
 def _nodes(roots: Iterable[UOp]) -> list[UOp]:
     return [u for u in toposort(*roots) if u.op is not Ops.SINK]
 
 
-def _targets(nodes: Iterable[UOp], history: History) -> dict[UOp, list[UOp]]:
-    """What each node became, apart from leaves, which are written wherever they are read."""
-    return {u: [b for b in history.became(u) if b.op not in LEAVES] for u in nodes if u.op not in LEAVES}
+def _targets(node: UOp, history: History) -> list[UOp]:
+    """What a node became, apart from leaves, which are written wherever they are read."""
+    return [] if node.op in LEAVES else [u for u in history.became(node) if u.op not in LEAVES]
 
 
 def of_program(opened: Opened) -> list[dict[int, list[UOp]]]:

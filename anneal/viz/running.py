@@ -124,13 +124,6 @@ def picture(shape: Sequence[int], values: Sequence[Scalar]) -> Image | None:
     return None
 
 
-def output_names(opened: Opened) -> list[str]:
-    """A name for each output of the program: that of the input which it overwrites, or the user's, or its number."""
-    graph, given = opened.graph("backward"), opened.known.inputs
-    named = zip(opened.compiled.plan.outputs, opened.traced.sink.src, strict=True)
-    return [given[at] if at < len(given) else graph.name(u) or f"output{i}" for i, (at, u) in enumerate(named)]
-
-
 async def run(state: State, params: Params) -> Ran:
     """Answer `run {check, seed, kernel}`. Raises NoDeviceError without a device, DeviceError where it fails, UsageError for no such kernel or seed."""
     opened = state.open
@@ -187,7 +180,7 @@ class _Results:
 async def _program(opened: Opened, bench: Bench, *, check: bool) -> _Results:
     """Run everything."""
     sink, plan = opened.traced.sink, bench.plan
-    wanted = [(at, name, plan.buffers[at].shape, plan.buffers[at].dtype) for at, name in zip(plan.outputs, output_names(opened), strict=True)]
+    wanted = [(at, name, plan.buffers[at].shape, plan.buffers[at].dtype) for at, name in zip(plan.outputs, opened.output_names, strict=True)]
     if check and (work := checking.work_of([sink])) > checking.MOST:
         found = [v for number in range(len(plan.kernels)) for v in (await _sampled(opened, bench, number)).values()]
         what = f"The whole graph is too much for plain Python ({work:,} elements), but elements of what every kernel stores, drawn at random, were computed"
@@ -205,7 +198,7 @@ async def _program(opened: Opened, bench: Bench, *, check: bool) -> _Results:
 async def _kernel(opened: Opened, bench: Bench, number: int, *, check: bool) -> _Results:
     """Run the kernels up to one, and tell what that one read and wrote."""
     plan = bench.plan
-    told = opened.compiled.plan.explain(opened.known.inputs, output_names(opened)).kernels[number]
+    told = opened.compiled.plan.explain(opened.known.inputs, opened.output_names).kernels[number]
     bindings = plan.kernels[number].bindings
     bench.run(bench.part(0, number))
     reads = zip((b for b in bindings if not b.writes or b.updates), told.inputs, strict=True)

@@ -76,5 +76,7 @@ export function makeCode({ choose }) {
 
 function row(line, number) {
   const parts = tokens(line).map(([name, text]) => (name === "" ? text : el("span", { class: `wgsl-${name}` }, text)));
-  return el("div", { class: "kernels-line", role: "option", id: `wgsl-line-${number}`, "aria-selected": "false", data: { line: number } }, parts.length ? parts : "\u00a0");
+  const label = line.trim() === "" ? "empty line" : null;
+  const about = { class: "kernels-line", role: "option", id: `wgsl-line-${number}`, "aria-selected": "false", "aria-label": label, data: { line: number } };
+  return el("div", about, parts.length ? parts : "\u00a0");
 }
