@@ -24,12 +24,13 @@ from anneal.tensor import realize
 from anneal.tensor.tensor import Tensor
 from anneal.viz import failures, messages
 from anneal.viz.messages import Failure, Params, Value
-from anneal.viz.program import NOTHING, Beside, Ran, run, watched
-from anneal.viz.rows import dim, dims
+from anneal.viz.program import NOTHING, Beside, Ran, remember, run, watched
+from anneal.viz.rows import FILE, dim, dims
 from anneal.viz.state import Opened, State
 
 PARTS: Final[tuple[str, ...]] = get_args(Part)
 _NEEDS: Final = "A training step needs an anneal.examples.Example, gradients a loss of one element."
+_BY_ITSELF: Final = "The program ends without a value, so this is the last computation that it ran by itself. End it with a tensor to see that one."
 _LISTED: Final = 4
 
 
@@ -42,36 +43,32 @@ class ProgramError(Exception):
 
 
 async def open_program(state: State, params: Params) -> messages.Opened:
-    """Run a text and build its tensors. Raises ProgramError for what goes wrong in it."""
+    """Run a text and build its tensors. Raises ProgramError for what goes wrong in it; the program that was open before is then open still."""
     began = time.perf_counter()
     source, name = messages.text(params, "source"), messages.text(params, "name", "program")
     asked = params.get("part")
     if asked is not None and asked not in PARTS:
         raise UsageError(f"no part {asked!r} of a program: there are {', '.join(PARTS)}")
     files = _files(params.get("files") or {})
-    _close(state)
     ran = Ran(source, Beside(files))
     try:
         with watched(ran):
             await run(ran)
-            built = _build(ran, name, asked)
+            shown = _shown(ran, asked)
     except BaseException as error:  # noqa: BLE001 - whatever the program does is told, and ends nothing
-        told = failures.failure(error, ran, ran.line)
-        ran.close()
-        raise ProgramError(told) from None
-    if built is None:
-        told = failures.no_value(ran)
-        ran.close()
-        raise ProgramError(told)
-    state.program = opened = built.opened
+        raise _failed(state, ran, failures.failure(error, ran, ran.line)) from None
+    if shown is None:
+        raise _failed(state, ran, failures.no_value(ran))
+    _close(state)  # before the program's own nodes are made: those that are shared would have the lines of the program before
+    state.program = opened = _opened(ran, name, shown)
     opened.closing.append(ran.close)
     return {
         "name": opened.name,
         "part": opened.part,
-        "parts": list(built.parts),
+        "parts": list(shown.parts),
         "printed": ran.printed.text(),
-        "value": built.value,
-        "note": built.note,
+        "value": shown.value,
+        "note": shown.note,
         "outputs": [Value(name=n, dtype=u.dtype.name, shape=dims(u)) for n, u in zip(opened.output_names, opened.traced.sink.src, strict=True)],
         "inputs": [Value(name=n, dtype=b.dtype.name, shape=list(b.shape)) for n, b in zip(opened.known.inputs, opened.traced.buffers, strict=True)],
         "seconds": time.perf_counter() - began,
@@ -85,6 +82,14 @@ def _files(files: object) -> dict[str, str]:
     return dict(files)
 
 
+def _failed(state: State, ran: Ran, failure: Failure) -> ProgramError:
+    """The error for a program that is given up; tracebacks and names are read from the text of the open one again."""
+    ran.close()
+    if state.program is not None:
+        remember(FILE, state.program.source)
+    return ProgramError(failure)
+
+
 def _close(state: State) -> None:
     """Let go of the program that is open, and of all its nodes."""
     if state.program is not None:
@@ -93,34 +98,39 @@ def _close(state: State) -> None:
         gc.collect()  # a program's functions and classes are cycles
 
 
-class _Built(NamedTuple):
-    opened: Opened
+class _Shown(NamedTuple):
+    """What there is to show of a program."""
+
+    model: Model | None
+    """None for a program without a value."""
+    part: Part
     parts: tuple[Part, ...]
+    tensors: list[Tensor]
+    names: dict[str, Tensor]
     value: str
     note: str | None
 
 
-def _build(ran: Ran, name: str, asked: Part | None) -> _Built | None:
+def _shown(ran: Ran, asked: Part | None) -> _Shown | None:
     """What there is to show of a program that has run; None where there is nothing."""
     if ran.value is NOTHING or ran.value is None:
-        return None if ran.last is None else _as_it_ran(ran, name, ran.last)
+        if ran.last is None:
+            return None
+        value = f"the last computation that ran, of {number_of(len(ran.last.outputs), 'output')}"
+        return _Shown(None, "forward", ("forward",), [], {}, value, _BY_ITSELF)
     model = checked("the program", None, ran.value, verb="ends in", ask="its last expression is to be")
-    parts = model.parts
-    part = parts[0] if asked is None or asked not in parts else asked
+    part = model.parts[0] if asked is None or asked not in model.parts else asked
     note = None if asked in (None, part) else f"There is no part “{asked}” of it. {_NEEDS}"
     tensors, names = model.outputs(part, None)
-    traced = realize.trace([t.uop for t in tensors])
-    known = programs.known(traced, {**_variables(ran), **names}, ran.seen)
-    opened = Opened(name, ran.source, part, model, tensors, traced, known, ran.built)
-    return _Built(opened, parts, _words(model), note)
+    realize.trace([t.uop for t in tensors])  # what is wrong with them is told while the program before is still there
+    return _Shown(model, part, model.parts, tensors, names, _words(model), note)
 
 
-def _as_it_ran(ran: Ran, name: str, program: realize.Program) -> _Built:
-    """A program without a value that has computed something itself."""
-    known = programs.known(program, _variables(ran), ran.seen)
-    opened = Opened(name, ran.source, "forward", None, [], program, known, ran.built)
-    note = "The program ends without a value, so this is the last computation that it ran by itself. End it with a tensor to see that one."
-    return _Built(opened, ("forward",), f"the last computation that ran, of {number_of(len(program.outputs), 'output')}", note)
+def _opened(ran: Ran, name: str, shown: _Shown) -> Opened:
+    """A program with the graph that the compiler is given."""
+    traced = ran.last if shown.model is None and ran.last is not None else realize.trace([t.uop for t in shown.tensors])
+    known = programs.known(traced, {**_variables(ran), **shown.names}, ran.seen)
+    return Opened(name, ran.source, shown.part, shown.model, shown.tensors, traced, known, ran.built)
 
 
 def _variables(ran: Ran) -> dict[str, Tensor]:

@@ -102,11 +102,6 @@ class Beside(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         remember(path, self.get_source(fullname))
         return compile(self.get_source(fullname), path, "exec", dont_inherit=True)
 
-    @property
-    def names(self) -> set[str]:
-        """The modules, and the folders that they are in."""
-        return {".".join(parts[:end]) for parts in (n.split(".") for n in self._paths) for end in range(1, len(parts) + 1)}
-
 
 @dataclass
 class Ran:
@@ -137,12 +132,18 @@ class Ran:
 
     def close(self) -> None:
         """Let go of everything that the program holds."""
-        for name in (NAME, *self.beside.names):
-            sys.modules.pop(name, None)
-        for finder in [f for f in sys.meta_path if f is self.beside]:
-            sys.meta_path.remove(finder)
+        if sys.modules.get(NAME) is self.module:
+            forget()
         self.module.__dict__.clear()
         self.value, self.last = NOTHING, None
+
+
+def forget() -> None:
+    """Let the module of a program, and those beside it, be imported by nobody any more."""
+    for name in [name for name, module in sys.modules.items() if isinstance(getattr(getattr(module, "__spec__", None), "loader", None), Beside)]:
+        del sys.modules[name]
+    sys.modules.pop(NAME, None)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Beside)]
 
 
 def remember(name: str, text: str) -> None:
@@ -178,6 +179,7 @@ async def run(ran: Ran) -> None:
         tree.body[-1] = ast.copy_location(ast.Assign([ast.copy_location(ast.Name(_VALUE, ast.Store()), last)], last.value), last)
     code = compile(tree, FILE, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     ran.module.__file__ = FILE
+    forget()
     sys.modules[NAME] = ran.module
     if ran.beside.files:
         sys.meta_path.insert(0, ran.beside)

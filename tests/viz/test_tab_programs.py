@@ -207,6 +207,27 @@ def test_lines_are_those_of_the_text_that_is_open(asked: Asked) -> None:
     assert {row[8] for row in asked.ask("graph", stage="tensor")["rows"] if row[1] == "mul"} == {6}
 
 
+def test_a_program_that_fails_leaves_the_one_before_as_it_was(asked: Asked) -> None:
+    text = "from anneal import Tensor\nx = Tensor([1.0, 2.0])\ny = x * 5\ny"
+    asked.open(text, files={"helper.py": "one = 1\n"})
+    fingerprint = asked.ask("compile")["fingerprint"]
+    [mul] = asked.ask("find", stage="tensor", query="op:mul")["ids"]
+    for wrong in (
+        "x = (",
+        "import nowhere_to_be_found",
+        "print(1)",
+        "42",
+        "import helper\n1/0",
+        "from anneal import Tensor\n\n\n(Tensor([1.0]) * 5).reshape(7)",
+    ):
+        asked.refused("open", source=wrong)
+        told = asked.ask("node", id=mul, stage="tensor")
+        assert (told["line"], told["source"], told["name"]) == (3, "program.py:3: y = x * 5", "y")
+        assert asked.ask("compile")["fingerprint"] == fingerprint
+        assert asked.ask("graph", stage="lowered")["graphs"]
+    assert asked.refused("open", source="import helper")["kind"] == "ModuleNotFoundError"
+
+
 def test_memory_of_the_program_before_is_released(asked: Asked) -> None:
     from anneal.viz.about import example
 
