@@ -16,6 +16,7 @@ from typing import Final
 from anneal.cli.dashboard import Training
 from anneal.cli.dashboard_app import Dashboard
 from anneal.cli.dashboard_view import Viewer
+from anneal.cli.viz_program import Request
 from anneal.examples import EXAMPLES
 from anneal.examples.monitor import Monitor, Record
 from anneal.examples.program import Program
@@ -51,7 +52,7 @@ async def draw() -> str:
 
     monitor.observers.append(wait)
     training = Training(lambda: follow(trainer, monitor))
-    app = Dashboard(monitor, training, Viewer(trainer))
+    app = Dashboard(monitor, training, Viewer(trainer, lambda: Request.of("mlp", "step")))
     async with app.run_test(size=SIZE) as pilot:
         await asyncio.to_thread(reached.wait)
         app.draw()

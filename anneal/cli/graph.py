@@ -13,7 +13,7 @@ from argparse import Namespace
 from typing import Final
 
 from anneal.cli import options as shared
-from anneal.cli.model import Model, load, user_code
+from anneal.cli.model import load, user_code
 from anneal.cli.output import Style, columns, emit, nearest, note
 from anneal.codegen.target import Target
 from anneal.errors import UsageError

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from anneal.cli import options as shared
-from anneal.cli.model import Model, load, user_code
+from anneal.cli.model import load, user_code
 from anneal.cli.output import emit, show
 from anneal.errors import UsageError
 from anneal.examples import checkpoint
 from anneal.examples.example import Example
+from anneal.examples.model import Model
 from anneal.examples.program import Program, trace
 from anneal.export.schema.run import VERSION, Judged, Output
 from anneal.runtime.device import Device, get_device

@@ -16,6 +16,7 @@ from anneal.ir.uop import ARENA, UOp
 from anneal.rewrite.compile import FOLDER, OUTPUT, generate, handler_names, load, main, match_function, read_folder
 from anneal.rules import GRADIENT, GROUPS, RULES
 
+ROOT = Path(__file__).parents[2]
 X, Y, Z = (variable(name, 0, 9) for name in "xyz")
 F = param(0, (), dtypes.float32)
 
@@ -34,7 +35,7 @@ def test_the_compiled_module_is_fresh() -> None:
 def test_the_text_does_not_depend_on_the_hash_seed() -> None:
     code = "from anneal.rewrite.compile import *; print(generate(read_folder(FOLDER), handler_names(FOLDER)), end='')"
     for seed in "12":
-        environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(FOLDER.parent.parent)}
+        environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         run = subprocess.run([sys.executable, "-X", "utf8", "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True)
         assert run.stdout == (FOLDER / OUTPUT).read_text(encoding="utf-8")
 
