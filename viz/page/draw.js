@@ -166,20 +166,28 @@ function rounded(context, x, y, w, h, r) {
 
 function box(pen, i) {
   const { context, scene, look, colours, view } = pen;
-  const phase = colours.phases[scene.phase[i]];
-  const collapsed = scene.groups[i] !== null;
+  const phase = lookOf(scene, i, colours);
   context.globalAlpha = alpha(scene, look, i);
-  rounded(context, scene.x[i], scene.y[i], scene.w[i], scene.h[i], scene.leaf[i] && !collapsed ? scene.h[i] / 2 : ROUND);
-  context.fillStyle = collapsed ? colours.fused.soft : scene.leaf[i] ? colours.panel : phase.soft;
-  context.fill();
-  context.lineWidth = scene.result[i] ? 2.6 : 1.3;
-  context.strokeStyle = collapsed ? colours.fused.line : phase.line;
-  context.setLineDash(collapsed ? [] : PHASES[scene.phase[i]].dash);
-  context.stroke();
+  context.lineWidth = scene.result[i] || phase.collapsed ? 2.4 : 1.3;
+  context.strokeStyle = phase.line;
+  context.setLineDash(phase.dash);
+  for (const away of phase.collapsed ? [4, 0] : [0]) {
+    context.fillStyle = scene.leaf[i] && !phase.collapsed ? colours.panel : phase.soft;
+    rounded(context, scene.x[i] + away, scene.y[i] + away, scene.w[i], scene.h[i], scene.leaf[i] && !phase.collapsed ? scene.h[i] / 2 : ROUND);
+    context.fill();
+    context.stroke();
+  }
   context.setLineDash([]);
-  if (view.scale < FULL) word(pen, i, phase, collapsed);
-  else text(pen, i, phase, collapsed);
+  if (view.scale < FULL) word(pen, i, phase);
+  else text(pen, i, phase);
   context.globalAlpha = 1;
+}
+
+/** How a box looks: a kernel is gold, everything else has its phase's colour, dashes and symbol; what is collapsed looks like several boxes. */
+export function lookOf(scene, i, colours) {
+  const { dash, symbol } = PHASES[scene.phase[i]];
+  const collapsed = scene.groups[i] !== null;
+  return scene.fused[i] ? { ...colours.fused, dash: [], symbol: "▪", collapsed } : { ...colours.phases[scene.phase[i]], dash, symbol, collapsed };
 }
 
 function alpha(scene, look, i) {
@@ -189,25 +197,25 @@ function alpha(scene, look, i) {
 }
 
 /** One word, as large as the box allows. */
-function word({ context, scene, colours }, i, phase, collapsed) {
+function word({ context, scene, colours: { mono } }, i, phase) {
   const { op } = scene.texts[i];
   const size = Math.min(24, (1.55 * scene.w[i]) / Math.max(3, op.length));
-  context.font = `600 ${size}px ${colours.mono}`;
+  context.font = `600 ${size}px ${mono}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillStyle = collapsed ? colours.fused.ink : phase.ink;
+  context.fillStyle = phase.ink;
   context.fillText(op, scene.x[i] + scene.w[i] / 2, scene.y[i] + scene.h[i] / 2, scene.w[i] - 6);
 }
 
-function text({ context, scene, look, colours }, i, phase, collapsed) {
+function text({ context, scene, look, colours }, i, phase) {
   const { label, extra, note } = scene.texts[i];
   const [x, y] = [scene.x[i], scene.y[i]];
   const room = scene.w[i] - 30;
   context.textAlign = "left";
   context.textBaseline = "middle";
   context.font = `12px ${colours.mono}`;
-  context.fillStyle = collapsed ? colours.fused.ink : phase.ink;
-  context.fillText(collapsed ? "▪" : PHASES[scene.phase[i]].symbol, x + 8, y + (note ? 13 : 19));
+  context.fillStyle = phase.ink;
+  context.fillText(phase.symbol, x + 8, y + (note ? 13 : 19));
   context.font = `600 12.5px ${colours.mono}`;
   context.fillStyle = colours.ink;
   const wide = context.measureText(label).width;

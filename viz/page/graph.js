@@ -53,7 +53,8 @@ class Pane {
     this.auto = true; // the camera shows what there is, until it is moved by hand
     this.listeners = new Set();
     this.times = { layout: 0, step: 0, frame: 0 };
-    this.turn = 0;
+    this.turn = 0; // of what is asked for
+    this.done = 0; // of what is shown
     this.frame = 0;
     this.fading = 0;
   }
@@ -128,7 +129,7 @@ class Pane {
     else this.change(shown, performance.now() - began);
     if (this.scene !== null && this.auto && (changed.has("stage") || changed.has("opened") || changed.has("compiled"))) this.first(this.camera.fly);
     await this.#follow(changed);
-    this.drawn();
+    if (mine === this.turn) this.drawn();
   }
 
   /** Another step of the same scene. */
@@ -290,6 +291,7 @@ class Pane {
   }
 
   drawn() {
+    this.done = this.turn;
     this.canvas.setAttribute("aria-label", this.scene === null ? "Graph" : `Graph of the stage ${this.store.state.stage}: ${this.scene.living} boxes. Arrow keys go along its edges.`);
     this.parts.tools.draw(this.scene);
     this.parts.search.again();
@@ -352,8 +354,11 @@ function forTools(pane, made) {
     frames: () => (pane.scene?.frames ?? []).map(({ group, text, x, y }) => ({ group, text, place: pane.camera.toScreen(x, y) })),
     look: () => ({ selected: pane.look.selected, matches: pane.look.matches?.size ?? null, before: [...pane.look.before], after: [...pane.look.after] }),
     camera: () => ({ scale: pane.camera.scale, x: pane.camera.x, y: pane.camera.y }),
+    /** Whether what is asked for is shown. */
+    ready: () => pane.done === pane.turn && pane.look.appear === 1,
     position: () => pane.scene?.film.position ?? null,
     graph: () => pane.scene?.film.graph() ?? null,
+    row: (id) => pane.nodes.get(id),
   };
 }
 

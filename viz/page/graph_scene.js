@@ -63,6 +63,8 @@ export class Scene {
     this.leaf = new Uint8Array(this.count);
     this.edgeAlive = new Uint8Array(this.from.length);
     this.texts = new Array(this.count);
+    /** Kernels that are one box: gold. */
+    this.fused = Uint8Array.from(groups, (group) => (group?.startsWith("kernel ") ? 1 : 0));
     this.frames = this.#framed(frames);
     this.edges = new Map();
     for (let e = 0; e < this.from.length; e++) this.edges.set(this.from[e] * this.count + this.to[e], e);

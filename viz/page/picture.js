@@ -1,7 +1,7 @@
 // The graph as a picture to keep: SVG as text, PNG as a file. All of it, in the colours of the page.
 
 import { svg } from "./dom.js";
-import { colours as coloursOf, draw, way } from "./draw.js";
+import { draw, lookOf, way } from "./draw.js";
 import { PHASES } from "./nodes.js";
 
 const MARGIN = 24;
@@ -46,20 +46,19 @@ function edgeOf(scene, e, { phases }) {
   return svg("path", { d: parts.join(""), fill: "none", stroke: phases[phase].line, "stroke-width": 1.2, "stroke-dasharray": dash, opacity: scene.long[e] ? 0.3 : 0.85 });
 }
 
-function boxOf(scene, i, { phases, fused, panel, ink, ink2, ink3 }) {
-  const [x, y, w, h] = [scene.x[i], scene.y[i], scene.w[i], scene.h[i]];
-  const collapsed = scene.groups[i] !== null;
-  const phase = collapsed ? fused : phases[scene.phase[i]];
+function boxOf(scene, i, colours) {
+  const { panel, ink, ink2, ink3 } = colours;
+  const [x, y, width, height] = [scene.x[i], scene.y[i], scene.w[i], scene.h[i]];
+  const look = lookOf(scene, i, colours);
   const { label, extra, note } = scene.texts[i];
   const line = y + (note ? 17 : 23);
-  const fill = scene.leaf[i] && !collapsed ? panel : phase.soft;
-  const dash = collapsed ? null : PHASES[scene.phase[i]].dash.join(" ") || null;
-  const rx = scene.leaf[i] && !collapsed ? h / 2 : 6;
+  const leaf = scene.leaf[i] && !look.collapsed;
+  const frame = { width, height, rx: leaf ? height / 2 : 6, fill: leaf ? panel : look.soft, stroke: look.line, "stroke-dasharray": look.dash.join(" ") || null };
   return svg(
     "g",
-    {},
-    svg("rect", { x, y, width: w, height: h, rx, fill, stroke: phase.line, "stroke-width": scene.result[i] ? 2.6 : 1.3, "stroke-dasharray": dash }),
-    svg("text", { x: x + 8, y: line, fill: phase.ink, "font-size": 12 }, collapsed ? "▪" : PHASES[scene.phase[i]].symbol),
+    { "stroke-width": scene.result[i] || look.collapsed ? 2.4 : 1.3 },
+    (look.collapsed ? [4, 0] : [0]).map((away) => svg("rect", { x: x + away, y: y + away, ...frame })),
+    svg("text", { x: x + 8, y: line, fill: look.ink, "font-size": 12 }, look.symbol),
     svg("text", { x: x + 22, y: line, fill: ink, "font-size": 12.5 }, svg("tspan", { "font-weight": 600 }, label), extra && svg("tspan", { fill: ink2, dx: 7 }, extra)),
     note && svg("text", { x: x + 22, y: y + 31, fill: ink3, "font-size": 10.5 }, note),
   );
@@ -74,7 +73,7 @@ export function pngOf(scene, colours) {
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: Math.max(1, Math.round(w * scale)), height: Math.max(1, Math.round(h * scale)) });
   const nobody = new Set();
-  const look = { colours: colours ?? coloursOf(document.documentElement), selected: -1, hovered: -1, matches: null, before: nobody, after: nobody, fresh: nobody, gone: nobody, appear: 1 };
+  const look = { colours, selected: -1, hovered: -1, matches: null, before: nobody, after: nobody, fresh: nobody, gone: nobody, appear: 1 };
   draw(canvas.getContext("2d"), scene, { scale, x: seen[0], y: seen[1], seen }, look, 1);
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("the picture is too large for this browser"))), "image/png"));
 }
