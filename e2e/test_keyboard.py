@@ -73,6 +73,7 @@ def test_a_program_is_written_compiled_and_looked_at_without_a_mouse(open_page: 
     page.keyboard.press("e")
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.insert_text(MATMUL)
+    page.keyboard.press("Escape")  # closes what the editor proposes
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Compile")).to_be_focused()
     page.keyboard.press("Enter")

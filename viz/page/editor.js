@@ -73,7 +73,7 @@ function examples({ store, session }) {
       replace(
         select,
         known.map((example) => el("option", { value: example.name, title: example.doc }, `${example.name}: ${example.title}`)),
-        el("option", { value: OWN }, "Your own program"),
+        el("option", { value: OWN }, info === null ? "…" : "Your own program"),
       );
     }
     select.value = exampleOf(info, { source, name })?.name ?? OWN;
