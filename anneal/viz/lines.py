@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
 from anneal.errors import UsageError, number_of
+from anneal.ir.dtype import dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
@@ -45,20 +46,35 @@ def nodes_of_lines(snapshots: Sequence[Snapshot], history: History) -> list[dict
     """For each kernel of a compilation that came to its end, the nodes that each line says, by line number from 1; lines without nodes are left out."""
     last = {s.stage: s for s in snapshots}
     found = [{at: dict.fromkeys(uops) for at, uops in enumerate(lines, 1) if uops} for lines in last["wgsl"].lines]
-    places: dict[UOp, list[tuple[int, int]]] = {}
-    for number, said in enumerate(found):
+    places: list[dict[UOp, list[int]]] = []
+    for said in found:
+        places.append({})
         for at, uops in said.items():
             for u in uops:
-                places.setdefault(u, []).append((number, at))
-    bodies = last[EARLIER[2]].graphs
-    whole = [root for stage in EARLIER[:2] for roots in last[stage].graphs for root in roots]
-    for roots, own in ((whole, None), *((roots, number) for number, roots in enumerate(bodies))):
-        for node in _nodes(roots):
-            there = {place for u in _targets(node, history) for place in places.get(u, ())}
-            for number, at in there:
-                if own in (None, number):
-                    found[number][at][node] = None
+                places[-1].setdefault(u, []).append(at)
+    bodies = [_nodes(roots) for roots in last[EARLIER[2]].graphs]
+    homes: dict[UOp, list[int]] = {}
+    for number, body in enumerate(bodies):
+        for u in body:
+            if u.dtype is not dtypes.index:  # which element is read looks the same in many kernels
+                homes.setdefault(u, []).append(number)
+    whole = _nodes(root for stage in EARLIER[:2] for roots in last[stage].graphs for root in roots)
+    for node in whole:
+        targets = _targets(node, history)
+        _place(node, targets, {number for u in targets for number in homes.get(u, ())}, places, found)
+    for number, body in enumerate(bodies):
+        for node in body:
+            _place(node, _targets(node, history), {number}, places, found)
     return [{at: list(uops) for at, uops in said.items()} for said in found]
+
+
+def _place(
+    node: UOp, targets: Iterable[UOp], kernels: Iterable[int], places: Sequence[Mapping[UOp, list[int]]], found: Sequence[dict[int, dict[UOp, None]]]
+) -> None:
+    """Put a node on the lines of some kernels that say what it became."""
+    for number in kernels:
+        for at in {at for u in targets for at in places[number].get(u, ())}:
+            found[number][at][node] = None
 
 
 def _nodes(roots: Iterable[UOp]) -> list[UOp]:

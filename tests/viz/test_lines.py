@@ -77,3 +77,17 @@ def test_a_kernel_that_is_not_there_is_refused() -> None:
     for wrong in (2, -1, None, True, "0"):
         with pytest.raises(Exception, match=r"no kernel .*: the program has 2 kernels, numbered from 0"):
             asked(state, wrong)
+
+
+def test_equal_kernels_say_each_its_own_nodes() -> None:
+    """Kernels that are written alike share their instructions; what these came from is told apart."""
+    source = "from anneal import Tensor\nx = Tensor.rand(8, 16).own()\nfor _ in range(3):\n    x = (x @ Tensor.rand(16, 16).own()).relu()\nx\n"
+    tab = Tab()
+    assert asyncio.run(tab.handle("open", {"source": source, "part": None, "name": "layers"}))["ok"]
+    opened_ = tab.state.open
+    kernels = opened_.compiled.plan.kernels
+    assert len({kernel.wgsl for kernel in kernels}) < len(kernels) == 3
+    sums = [u for u in opened_.graph("tensor").order if u.op is Ops.REDUCE_AXIS]
+    said = lines.of_program(opened_)
+    where = [[number for number, by_line in enumerate(said) if any(u in uops for uops in by_line.values())] for u in sums]
+    assert where == [[0], [1], [2]]
