@@ -18,6 +18,7 @@ from anneal.cli.output import Style, columns, emit, nearest, note
 from anneal.codegen.target import Target
 from anneal.errors import UsageError
 from anneal.examples import program
+from anneal.examples.model import Model
 from anneal.export import graph as export
 from anneal.formats import atomic
 from anneal.nn import modules
