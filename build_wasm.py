@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         if chosen.check or (stale is None and not chosen.force):
             return _tell_state(stale, as_json=chosen.json, check=chosen.check)
         manifest = build(ROOT, force=chosen.force)
-    except SiteError as error:
+    except (SiteError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     sizes = parts(ROOT / "viz" / "dist", manifest)

@@ -46,7 +46,7 @@ def page_files(root: Path) -> dict[str, bytes]:
 
 def built_from(root: Path) -> str:
     """One hash of everything that decides what the site is."""
-    tools = {path.name: path.read_bytes() for path in (root / "tools").glob("site_*") if path.is_file()}
+    tools = {path.name: path.read_bytes() for path in (root / "tools").glob("site_*") if path.is_file() and path.stem != "site_screenshots"}
     lock = {"package-lock.json": (root / "viz" / "package-lock.json").read_bytes(), "build_wasm.py": (root / "build_wasm.py").read_bytes()}
     return digest_of({**package_files(root), **{f"viz/{name}": data for name, data in page_files(root).items()}, **tools, **lock})
 

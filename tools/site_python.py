@@ -3,9 +3,6 @@
 Python reads bytecode several times faster than source, and bytecode takes nearly twice the bytes. So it is made for the modules that a start
 loads, and a start is run under Node to see which. The package holds their sources too, and any Python can import it. Bytecode is made by the
 tab's own Python. What was compiled once is kept beside the npm packages, by the hash of its source.
-
->>> module_name("anneal/viz/__init__.py"), module_name("anneal/viz/tab.py")
-('anneal.viz', 'anneal.viz.tab')
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -77,30 +74,16 @@ class Bytecode:
             return contents(target.read_bytes())
 
 
-def module_name(path: str) -> str:
-    """The name by which a source file is imported."""
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+def imports(path: str, source: bytes) -> list[str]:
+    r"""The import statements of a source file; raises SiteError where it is no Python.
 
-
-def _imported(name: str, path: str, data: bytes) -> Iterable[str]:
-    """The modules that a source file may import, lazily or not; some names may be those of things in a module."""
-    package = name if path.endswith("/__init__.py") else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(data, path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def imports(files: Mapping[str, bytes]) -> dict[str, list[str]]:
-    """What each source file may import; raises SiteError for one that is no Python."""
+    >>> imports("a.py", b"import json\n\ndef load():\n    from json import loads\\n")
+    ['import json', 'from json import loads']
+    """
     try:
-        return {path: sorted(set(_imported(module_name(path), path, data))) for path, data in files.items() if path.endswith(".py")}
+        return [ast.unparse(node) for node in ast.walk(ast.parse(source, path)) if isinstance(node, ast.Import | ast.ImportFrom)]
     except SyntaxError as error:
-        raise SiteError(f"{error.filename}:{error.lineno}: {error.msg}") from error
+        raise SiteError(f"{path}:{error.lineno}: {error.msg}") from error
 
 
 def start_files(files: Mapping[str, bytes], compiler: Bytecode) -> frozenset[str]:
@@ -109,8 +92,9 @@ def start_files(files: Mapping[str, bytes], compiler: Bytecode) -> frozenset[str
     Run anew when the package's imports are others than before: what a start loads hardly changes otherwise, and a file more or less costs a
     millisecond, never a wrong result.
     """
-    edges = json.dumps(imports(files), sort_keys=True) + "".join((TOOLS / f"site_start.{end}").read_text(encoding="utf-8") for end in ("py", "mjs"))
-    kept = compiler.cache / f"start-{digest(edges.encode())}.json"
+    statements = {path: imports(path, source) for path, source in files.items() if path.endswith(".py")}
+    scripts = [(TOOLS / f"site_start.{ending}").read_text(encoding="utf-8") for ending in ("py", "mjs")]
+    kept = compiler.cache / f"start-{digest(json.dumps([statements, scripts], sort_keys=True).encode())}.json"
     if not kept.is_file():
         with TemporaryDirectory() as folder:
             package = Path(folder, "package.zip")

@@ -53,10 +53,9 @@ def nothing(page: Page) -> None:
 
 def choose(page: Page) -> None:
     """Search for the exponential, and look at it."""
-    page.keyboard.press("/")
-    page.keyboard.type("exp2")
+    page.locator("#graph input[type=search]").fill("exp2")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#panel-node h2, #panel-node h3", timeout=PATIENCE)
+    page.wait_for_selector("#panel-node dl", timeout=PATIENCE)
 
 
 def run(page: Page) -> None:
