@@ -31,6 +31,8 @@ NOT_RUN: Final[Mapping[str, str]] = {
     "make train": "sets up a virtual environment with packages from a registry",
     "make test": "runs this very test",
     "make docs": "is a part of make test",
+    "anneal viz mlp --step": "serves until it is ended",
+    "python build_wasm.py": "is a part of make test",
     "pip install .": "changes the environment that the tests run in",
 }
 """Commands that are shown and not run, each with the reason."""
