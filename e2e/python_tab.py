@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from conftest import STARTED, Host, Watched
 from playwright.sync_api import Browser, Page, Route
+
+from e2e.conftest import STARTED, Host, Watched
 
 _WORKER: Final = """
 const read = async (path) => (await fetch(path)).arrayBuffer();

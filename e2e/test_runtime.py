@@ -10,15 +10,15 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from conftest import Host, Watched
 from playwright.sync_api import Browser
-from python_tab import PythonError, PythonTab, python_tab
 
 from anneal import Tensor
 from anneal.examples import EXAMPLES
 from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer
 from anneal.runtime.device import get_device
+from e2e.conftest import Host, Watched
+from e2e.python_tab import PythonError, PythonTab, python_tab
 
 START = """
 import anneal
@@ -226,6 +226,15 @@ losses = [loss async for window in alone.train_async(40) for loss in window.loss
 [states, monitor.state, losses == [r.loss for r in monitor.records][:40]]
 """
     assert python.run(code) == [["paused", True], "stopped", True]
+
+
+def test_a_training_from_python_is_the_same_awaited_or_not(python: PythonTab) -> None:
+    code = """
+from anneal.examples import train, train_async
+plain, awaited = train("mlp", 12, device="webgpu"), await train_async("mlp", 12)
+[plain.losses == awaited.losses, len(plain.losses), plain.accuracy == awaited.accuracy, awaited.monitor.state]
+"""
+    assert python.run(code) == [True, 12, True, "done"]
 
 
 # Memory.

@@ -9,7 +9,7 @@ True
 from __future__ import annotations
 
 from anneal.examples.example import Data, Example, accuracy
-from anneal.examples.live import Run, train
+from anneal.examples.live import Run, train, train_async
 from anneal.examples.registry import EXAMPLES
 
-__all__ = ["EXAMPLES", "Data", "Example", "Run", "accuracy", "train"]
+__all__ = ["EXAMPLES", "Data", "Example", "Run", "accuracy", "train", "train_async"]

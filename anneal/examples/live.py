@@ -25,8 +25,8 @@ from anneal.examples.log import Log
 from anneal.examples.monitor import Monitor, Record
 from anneal.examples.program import Program
 from anneal.examples.registry import EXAMPLES
-from anneal.examples.trainer import Trainer, facts, follow, interruptible
-from anneal.runtime.device import get_device
+from anneal.examples.trainer import Trainer, facts, follow, follow_async, interruptible
+from anneal.runtime.device import get_device, open_device
 from anneal.runtime.plan import Plan
 from anneal.view.html import ink
 from anneal.view.phases import kind_of, symbol
@@ -93,6 +93,42 @@ def train(
     stop button, ends it after the step it is at. With `log` every step is written to that file, for `anneal plot`. Raises AnnealError when
     the loss stops being a number, UsageError for what cannot be trained, NoDeviceError where the device is missing.
     """
+    example, wanted = _asked(model, steps, batch, lr, seed)
+    trainer = Trainer(Program(example, batch=batch, seed=seed, optimizer=optimizer, lr=lr), get_device(device))
+    monitor, renew = _watched(trainer, optimizer_name(example, optimizer), wanted, log)
+    try:
+        with interruptible(monitor):
+            follow(trainer, monitor)
+    finally:
+        renew()
+    return Run(monitor, trainer, _cell())
+
+
+async def train_async(
+    model: str | Example,
+    steps: int | None = None,
+    *,
+    batch: int | None = None,
+    lr: float | None = None,
+    optimizer: str | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    log: str | None = None,
+) -> Run:
+    """As `train`, awaited: for a browser tab, where not every browser lets Python wait for the GPU, and for a program with an event loop."""
+    example, wanted = _asked(model, steps, batch, lr, seed)
+    trainer = Trainer(Program(example, batch=batch, seed=seed, optimizer=optimizer, lr=lr), await open_device(device))
+    monitor, renew = _watched(trainer, optimizer_name(example, optimizer), wanted, log)
+    try:
+        with interruptible(monitor):
+            await follow_async(trainer, monitor)
+    finally:
+        renew()
+    return Run(monitor, trainer, _cell())
+
+
+def _asked(model: str | Example, steps: int | None, batch: int | None, lr: float | None, seed: int) -> tuple[Example, int]:
+    """The example to train and for how many steps; raises UsageError for what cannot be."""
     if isinstance(model, str) and model not in EXAMPLES:
         raise UsageError(f"no model {model!r}: there are {', '.join(sorted(EXAMPLES))}, or pass an Example of your own")
     example = EXAMPLES[model] if isinstance(model, str) else model
@@ -103,18 +139,15 @@ def train(
     _numbers(False, lr=lr)
     if wanted < 1 or not 0 <= seed < _SEEDS:
         raise UsageError(f"cannot train for {wanted} steps with seed {seed}: steps count from 1, and a seed is from 0 to 2**63 - 1")
-    program = Program(example, batch=batch, seed=seed, optimizer=optimizer, lr=lr)
-    trainer = Trainer(program, get_device(device))
-    monitor = Monitor(facts(trainer, optimizer_name(example, optimizer)), wanted)
+    return example, wanted
+
+
+def _watched(trainer: Trainer, optimizer: str, steps: int, log: str | None) -> tuple[Monitor, Callable[[], None]]:
+    """A monitor whose displays follow the training, and what renews them at its end."""
+    monitor = Monitor(facts(trainer, optimizer), steps)
     if log is not None:
-        monitor.observers.append(Log(log, monitor.facts, wanted, lambda message: warnings.warn(message, stacklevel=2)))
-    renew = _display(monitor)
-    try:
-        with interruptible(monitor):
-            follow(trainer, monitor)
-    finally:
-        renew()
-    return Run(monitor, trainer, _cell())
+        monitor.observers.append(Log(log, monitor.facts, steps, lambda message: warnings.warn(message, stacklevel=2)))
+    return monitor, _display(monitor)
 
 
 def _numbers(whole: bool, /, **given: object) -> None:

@@ -7,6 +7,7 @@ the device raises it, and values that came of it cannot be read. Plans, memory a
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -242,6 +243,10 @@ class _State:
     problem: NoDeviceError | None = None
     """Why there is none, where it was asked for in vain."""
 
+    def __init__(self) -> None:
+        self.opening = asyncio.Lock()
+        """Held by whoever opens it, so that others who ask meanwhile get the same."""
+
 
 _STATE: Final = _State()
 
@@ -255,15 +260,15 @@ def _bridge() -> Bridge:
 
 async def open_device() -> BrowserDevice:
     """The tab's GPU: the one that is open, or a new one at first and after a loss. Raises NoDeviceError, with what to do, where there is none."""
-    if _STATE.device is None or _STATE.device.lost:
-        bridge = _bridge()
-        try:
-            made = BrowserDevice(bridge, await open_adapter(bridge))
-        except NoDeviceError as error:
-            _STATE.problem = error
-            raise
-        _STATE.device, _STATE.problem = made, None
-    return _STATE.device
+    async with _STATE.opening:
+        if _STATE.device is None or _STATE.device.lost:
+            bridge = _bridge()
+            try:
+                _STATE.device = BrowserDevice(bridge, await open_adapter(bridge))
+            except NoDeviceError as error:
+                _STATE.problem = error
+                raise
+        return _STATE.device
 
 
 async def open_device_or_reason() -> str | None:
@@ -277,9 +282,10 @@ async def open_device_or_reason() -> str | None:
 
 def opened() -> BrowserDevice:
     """The tab's GPU, opened now where the tab can wait for it; else raises what `open_device` raised, or DeviceError where it was not called."""
-    device, bridge = _STATE.device, _bridge()
+    device = _STATE.device
     if device is not None and not device.lost:
         return device
+    bridge = _bridge()
     if bridge.can_run_sync():
         return bridge.finish(open_device())
     if device is not None:

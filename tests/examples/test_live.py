@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from anneal.errors import AnnealError, UsageError
-from anneal.examples import EXAMPLES, Example, Run, live, train
+from anneal.examples import EXAMPLES, Example, Run, live, train, train_async
 from anneal.examples.log import read
 from anneal.examples.monitor import Facts, Monitor, Record
 from anneal.examples.program import Program
@@ -42,6 +43,16 @@ def test_options_reach_the_training(tmp_path: Path) -> None:
     assert (run.monitor.facts.batch, run.monitor.facts.optimizer) == (16, "adam")
     assert [r.loss for r in read(path).records] == run.losses
     assert [p.tolist() for p in run.trainer.program.parameters] == [p.to("reference").tolist() for p in Program(EXAMPLES["mlp"]).parameters]
+
+
+def test_a_training_that_is_awaited_is_the_same() -> None:
+    plain = train("mlp", 3, batch=8, seed=5, device="reference")
+    awaited = asyncio.run(train_async("mlp", 3, batch=8, seed=5, device="reference"))
+    assert awaited.losses == plain.losses
+    assert len(awaited.losses) == 3
+    assert awaited.accuracy == plain.accuracy
+    with pytest.raises(UsageError, match="no model 'resnet'"):
+        asyncio.run(train_async("resnet"))
 
 
 def test_a_full_disk_is_a_warning() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from anneal.errors import AnnealError
 from anneal.examples import EXAMPLES, trainer
 from anneal.examples.monitor import Facts, Monitor, Record
 from anneal.examples.program import Program
-from anneal.examples.trainer import Trainer, facts, follow
+from anneal.examples.trainer import Trainer, facts, follow, follow_async
 from anneal.runtime.device import get_device
 
 FACTS = Facts("small", "reference", "NumPy", batch=4, optimizer="sgd", seed=0, rows=16, held=7, parameters=9)
@@ -42,6 +43,29 @@ def test_watching_and_scoring_change_no_loss() -> None:
         assert [step for step, _ in monitor.accuracies] == [10, 20, 30, 40, 45]
         assert monitor.accuracies[-1][1] == alone.score()
         assert monitor.state == "done"
+
+
+def test_a_training_that_is_awaited_is_the_same_and_pauses_without_blocking() -> None:
+    watched, monitor = made(30)
+    follow(watched, monitor)
+    other, awaited = made(30)
+
+    async def work() -> list[str]:
+        def pause(_: Sequence[Record]) -> None:
+            if awaited.done == 10:
+                awaited.pause()
+
+        awaited.observers.append(pause)
+        training = asyncio.ensure_future(follow_async(other, awaited))
+        await asyncio.sleep(0)  # a native device never lets go but in a pause
+        states = [awaited.state]
+        awaited.resume()
+        await training
+        return [*states, awaited.state]
+
+    assert asyncio.run(work()) == ["paused", "done"]
+    assert [r.loss for r in awaited.records] == [r.loss for r in monitor.records]
+    assert awaited.accuracies[-1] == monitor.accuracies[-1]
 
 
 def test_a_clocked_step_is_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:

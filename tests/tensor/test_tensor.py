@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import subprocess
@@ -26,6 +27,17 @@ def test_host_data_needs_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert x.tolist() == [[1, 2]]
     assert x.numpy().shape == (1, 2)
     assert x.write([[3, 4]]).tolist() == [[3, 4]]
+
+
+def test_values_can_be_awaited() -> None:
+    async def ask(device: str) -> list[Any]:
+        x = Tensor([[1.0, 2.0], [3.0, 4.0]], device=device)
+        with pytest.raises(ShapeError, match=r"item\(\) needs one element, and shape \(2, 2\) has 4"):
+            await (x + 1).item_async()
+        return [await x.tolist_async(), await (x * 2).tolist_async(), await x.sum().item_async(), await (x > 2).tolist_async()]
+
+    for device in ("reference", "webgpu"):
+        assert asyncio.run(ask(device)) == [[[1, 2], [3, 4]], [[2, 4], [6, 8]], 10, [[False, False], [True, True]]]
 
 
 def test_realised_values_are_kept(interp: Any) -> None:
