@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from anneal.examples import digits
 from e2e.conftest import STARTED, Host, Open, Watched
+from e2e.test_accessibility import violations
 
 MATMUL = """
 from anneal import Tensor
@@ -189,3 +190,8 @@ def test_how_it_looks(open_page: Open, shot: Callable[[Page, str], None], theme:
     shot(page, f"run-values-{theme}")
     ground = card(page, "hidden.weight").locator("canvas").first.evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 16, 1).data]")
     assert len(set(ground)) > 8
+    assert violations(page) == []
+    for view in ("Numbers", "Pictures"):
+        card(page, "hidden.weight").get_by_role("button", name=view).click()
+    card(page, "hidden.bias").get_by_role("button", name="Numbers").click()
+    assert violations(page) == []
