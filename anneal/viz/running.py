@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, TypedDict
 
@@ -182,10 +181,10 @@ async def _program(opened: Opened, bench: Bench, *, check: bool) -> _Results:
     sink, plan = opened.traced.sink, bench.plan
     wanted = [(at, name, plan.buffers[at].shape, plan.buffers[at].dtype) for at, name in zip(plan.outputs, opened.output_names, strict=True)]
     if check and (work := checking.work_of([sink])) > checking.MOST:
-        found = [v for number in range(len(plan.kernels)) for v in (await _sampled(opened, bench, number)).values()]
+        found = [row for number in range(len(plan.kernels)) for row in await _sampled(opened, bench, number)]
         what = f"The whole graph is too much for plain Python ({work:,} elements), but elements of what every kernel stores, drawn at random, were computed"
         wrote = await bench.read(wanted)
-        return _Results(bench.given, wrote, [None] * len(wrote), _judged("sample", found, what))
+        return _Results(bench.given, wrote, [None] * len(wrote), _judged("sample", [v for _, v in found], what))
     bench.run(plan)
     wrote = await bench.read(wanted)
     if not check:
@@ -208,16 +207,17 @@ async def _kernel(opened: Opened, bench: Bench, number: int, *, check: bool) -> 
     checked = None
     if check:
         found = await _sampled(opened, bench, number)
-        verdicts = [found.get(b.buffer) for b in stores]
-        checked = _judged("sample", list(found.values()), "Elements of what the kernel stores, drawn at random, were computed from what it was given")
+        worst = dict(sorted(found, key=lambda row: row[1] is not None and not row[1].agrees))  # of several stores into one buffer, what differs
+        verdicts = [worst.get(b.buffer) for b in stores]
+        checked = _judged("sample", [v for _, v in found], "Elements of what the kernel stores, drawn at random, were computed from what it was given")
     else:
         bench.run(bench.part(number, number + 1))
     wrote = await bench.read([(b.buffer, v.name, v.shape, v.dtype) for b, v in zip(stores, told.outputs, strict=True)])
     return _Results(read, wrote, verdicts, checked)
 
 
-async def _sampled(opened: Opened, bench: Bench, number: int) -> dict[int, Verdict]:
-    """Run one kernel on what the buffers hold, and compare a sample of each buffer that it writes, by buffer; what is too much is left out."""
+async def _sampled(opened: Opened, bench: Bench, number: int) -> list[tuple[int, Verdict | None]]:
+    """Run one kernel on what the buffers hold; for each of its stores the buffer and how a sample compares, None where that is too much."""
     kernel = bench.plan.kernels[number]
     rows = [(b.buffer, "", b.shape, b.dtype) for b in kernel.bindings]
     memory = {i: v.numbers() for i, v in enumerate(await bench.read(rows))}
@@ -225,13 +225,12 @@ async def _sampled(opened: Opened, bench: Bench, number: int) -> dict[int, Verdi
     after = await bench.read(rows)
     source = random.Random(number)  # noqa: S311 - which elements to look at, no secret
     share = checking.SECONDS / sum(len(body.src) for body in _bodies(opened))
-    found: dict[int, Verdict] = {}
+    found: list[tuple[int, Verdict | None]] = []
     for store in _bodies(opened)[number].src:
         at = store.src[0].arg[0]
-        with suppress(UsageError):
-            drawn = checking.sample(store, memory, source, share)
-            got = after[at].numbers()
-            found[kernel.bindings[at].buffer] = checking.compare([got[i] for i in drawn.places], drawn.values, after[at].dtype, drawn.places)
+        drawn, got = checking.sample(store, memory, source, share), after[at].numbers()
+        verdict = None if drawn is None else checking.compare([got[i] for i in drawn.places], drawn.values, after[at].dtype, drawn.places)
+        found.append((kernel.bindings[at].buffer, verdict))
     return found
 
 
@@ -244,15 +243,22 @@ def _bodies(opened: Opened) -> list[UOp]:
     return bodies
 
 
-def _judged(how: Literal["whole", "sample"], verdicts: Sequence[Verdict], what: str) -> Checked:
-    """All verdicts of a run as one."""
-    if not verdicts:
-        return {"how": "refused", "agrees": False, "message": f"Not checked: one element takes plain Python more than {checking.MOST_OF_ONE:,} operations."}
-    wrong = [v for v in verdicts if not v.agrees]
-    count = number_of(sum(v.count for v in verdicts), "element")
-    if wrong:
-        return {"how": how, "agrees": False, "message": f"{what} in plain Python. It differs: {wrong[0].message}."}
-    return {"how": how, "agrees": True, "message": f"{what} in plain Python. All {count} agree within the tolerance of their dtype."}
+def _judged(how: Literal["whole", "sample"], verdicts: Sequence[Verdict | None], what: str) -> Checked:
+    """All verdicts of a run as one; None stands for a value that was too much to check."""
+    done = [v for v in verdicts if v is not None]
+    limit = f"one element takes plain Python more than {checking.MOST_OF_ONE:,} operations"
+    if verdicts and not done:
+        return {"how": "refused", "agrees": False, "message": f"Not checked: {limit}."}
+    left = f" Not checked: {number_of(len(verdicts) - len(done), 'value')}, where {limit}." if len(done) < len(verdicts) else ""
+    wrong = next((v for v in done if not v.agrees), None)
+    if wrong is not None:
+        return {"how": how, "agrees": False, "message": f"{what} in plain Python. It differs: {wrong.message}.{left}"}
+    count = sum(v.count for v in done)
+    return {
+        "how": how,
+        "agrees": True,
+        "message": f"{what} in plain Python. All agree ({number_of(count, 'element')}) within the tolerance of their dtype.{left}",
+    }
 
 
 def _told(values: Values, most: int, verdict: Verdict | None) -> Told:

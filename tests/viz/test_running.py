@@ -182,6 +182,15 @@ def test_a_check_that_is_too_much_even_for_a_sample_is_refused_not_passed(monkey
         assert answer["outputs"][0]["count"] == 12
 
 
+def test_what_is_left_out_of_a_sample_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+    monkeypatch.setattr(checking, "MOST", 10)
+    monkeypatch.setattr(checking, "MOST_OF_ONE", 200)
+    answer = ran(example("mlp", "step"), check=True)
+    assert answer["checked"]["agrees"]
+    assert "Not checked: 12 values, where one element takes plain Python more than 200 operations." in answer["checked"]["message"]
+
+
 def test_values_of_every_dtype_are_told(device: str) -> None:
     del device
     source = "from anneal import Tensor, dtypes\nx = Tensor([-1.0, 0.0, 3.0])\n[x < 1, x.cast(dtypes.int32), 1 / x, x.cast(dtypes.bfloat16) * 2, x.sum()]\n"
