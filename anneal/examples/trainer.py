@@ -176,7 +176,7 @@ class Trainer:
     def _check(self, losses: list[float]) -> None:
         for step, loss in enumerate(losses, self.done - len(losses) + 1):
             if not math.isfinite(loss):
-                raise AnnealError(f"the loss is {loss} at step {step}: training has diverged and stops here; try a smaller learning rate (--lr)")
+                raise AnnealError(f"the loss is {loss} at step {step}: training has diverged and stops here; try a smaller learning rate (lr)")
 
     def score(self) -> float:
         """The number by which the model is judged, over the held-out rows, with the parameters as they are now."""

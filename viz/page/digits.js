@@ -16,6 +16,7 @@ export function makeDigits() {
   function choose(row) {
     chosen = chosen === row ? null : row;
     fill(drawn);
+    if (chosen !== null) detail.scrollIntoView({ block: "nearest" });
   }
 
   function draw(told) {

@@ -100,7 +100,7 @@ function makeRate(rate) {
     halve.disabled = double.disabled = !able || (usual === null && value() === null);
   }
 
-  return { node: el("div", { class: "field rate" }, el("label", {}, el("span", {}, "Learning rate"), input), halve, double), value, draw };
+  return { node: el("div", { class: "rate" }, field("Learning rate", input), halve, double), value, draw };
 }
 
 function scaler(text, title, onclick) {
@@ -111,8 +111,10 @@ function number(attributes) {
   return el("input", { type: "number", class: "input", inputmode: "decimal", ...attributes });
 }
 
+/** A control below its label. */
 function field(title, control) {
-  return el("div", { class: "field" }, el("label", {}, el("span", {}, title), control));
+  control.id = `train-${title.toLowerCase().replaceAll(" ", "-")}`;
+  return el("div", { class: "field" }, el("label", { for: control.id }, title), control);
 }
 
 /** The whole number in a field; null where there is none. */
