@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from anneal.viz.tab import Tab
-from e2e.conftest import STARTED, Open
+from e2e.conftest import ROOT, STARTED, Open
 
 STEP = "example=mlp&part=step"
 CANVAS = ".graph-canvas"
@@ -420,3 +420,35 @@ def test_twenty_thousand_nodes(open_page: Open, shot: Callable[[Page, str], None
     page.keyboard.press("Home")
     page.keyboard.press("+")
     assert state(page)["selected"] >= 0
+
+
+def test_steps_of_two_thousand_nodes(open_page: Open, shot: Callable[[Page, str], None], record_property: Callable[[str, object], None]) -> None:
+    """A training step of about 2,300 nodes: a hundred rewrites on and back lead to the same picture; how long a step and a frame take is noted."""
+    source = f"{(ROOT / 'viz' / 'bench' / 'deep.py').read_text()}\n\nusual()\n"
+    page = open_page(link(source, stage="simplified", part="step"), wait=False)
+    page.wait_for_selector("body[data-state='ready']", timeout=4 * STARTED)
+    settled(page)
+    nodes = told(page, "graph()")
+    assert len(nodes["nodes"]) > 2000
+    end = told(page, "position()")
+    took = []
+    for step in [*range(end - 1, end - 51, -1), *range(end - 49, end + 1)]:
+        page.evaluate("(step) => window.annealGraph.seek(0, step)", step)
+        page.wait_for_timeout(20)
+        settled_at(page, step)
+        took.append(told(page, "times()"))
+    assert told(page, "graph()") == nodes
+    for name in ("step", "frame"):
+        record_property(f"median milliseconds of a {name}", sorted(t[name] for t in took)[len(took) // 2])
+    page.locator(CANVAS).focus()
+    page.keyboard.press("f")
+    page.wait_for_timeout(500)
+    shot(page, "graph-deep")
+
+
+def settled_at(page: Page, step: int) -> None:
+    """Wait until a step is shown."""
+    until = time.monotonic() + STARTED / 1000
+    while told(page, "position()") != step:
+        assert time.monotonic() < until, f"step {step} is not shown"
+        page.wait_for_timeout(10)
