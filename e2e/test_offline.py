@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from e2e.conftest import STARTED, Host, Watched, serve
 
@@ -110,7 +111,7 @@ def test_a_site_that_is_gone_is_forgotten(context: BrowserContext, watched: Watc
     (copy / "manifest.json").unlink()
     (copy / "index.html").write_text("<!doctype html><title>moved</title>", encoding="utf-8")
     page.goto(f"{hosted.url}?again")
-    page.wait_for_function("document.title === 'moved'")
+    expect(page).to_have_title("moved", timeout=STARTED)
     assert page.evaluate(KEPT) == []
     page.goto(f"{hosted.url}?once-more")
     assert page.evaluate("navigator.serviceWorker.controller") is None
@@ -124,6 +125,6 @@ def test_two_pages_that_meet_a_new_version_agree(context: BrowserContext, watche
     for page in (first, second):
         page.evaluate("setTimeout(() => location.reload(), 0)")
     for page in (first, second):
-        page.wait_for_function("document.title.startsWith('newer ')", timeout=STARTED)
+        expect(page).to_have_title(re.compile("^newer "), timeout=STARTED)
         page.wait_for_selector(READY, timeout=STARTED)
     assert len(kept(second)) == 1

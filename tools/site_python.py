@@ -77,7 +77,7 @@ class Bytecode:
 def imports(path: str, source: bytes) -> list[str]:
     r"""The import statements of a source file; raises SiteError where it is no Python.
 
-    >>> imports("a.py", b"import json\n\ndef load():\n    from json import loads\\n")
+    >>> imports("a.py", b"import json\n\ndef load():\n    from json import loads\n")
     ['import json', 'from json import loads']
     """
     try:

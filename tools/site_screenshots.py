@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from site_build import build
 from site_files import SiteError
 
@@ -69,7 +69,7 @@ def train(page: Page) -> None:
     page.get_by_label("Steps", exact=True).fill("300")
     page.locator("#panel-train button[type=submit]").click()
     page.wait_for_selector(".digit", timeout=PATIENCE)
-    page.wait_for_function("!document.querySelector('.train-state').textContent.startsWith('Training')", timeout=PATIENCE)
+    expect(page.locator(".train-state")).not_to_contain_text("Training", timeout=PATIENCE)
 
 
 PICTURES: Final[tuple[tuple[str, str, str, Callable[[Page], None]], ...]] = (
