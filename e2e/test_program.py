@@ -19,8 +19,8 @@ ASK: Final = """async ([kind, params]) => {
   window.asked ??= (await import("./page/compiler.js")).makeCompiler();
   try {
     return JSON.stringify({ ok: true, value: await window.asked.request(kind, params) });
-  } catch ({ kind, message, line, column, printed, hint, frames }) {
-    return JSON.stringify({ ok: false, error: { kind, message, line, column, printed, hint, frames } });
+  } catch ({ kind, message, line, column, end_column, printed, hint, frames }) {
+    return JSON.stringify({ ok: false, error: { kind, message, line, column, end_column, printed, hint, frames } });
   }
 }"""
 """Asks a worker of the test's own, through the page's own module."""
@@ -160,6 +160,19 @@ def test_mistakes_are_told_and_the_tab_goes_on(worker: Worker, text: str, kind: 
     assert hint is None or hint in failure["hint"]
     assert all(frame["file"] == "program.py" for frame in failure["frames"])
     assert worker.ask("open", source="from anneal import Tensor\nTensor([1.0, 2.0])")["value"] == "a tensor float32(2)"
+
+
+def test_columns_count_characters(worker: Worker) -> None:
+    failure = worker.refused("open", source="if True:\n    é = 'ü'; é + nowhere")
+    assert (failure["line"], failure["column"], failure["end_column"]) == (2, 18, 25)
+    assert failure["frames"][0]["text"] == "é = 'ü'; é + nowhere"
+
+
+def test_a_failed_program_leaves_the_one_before(worker: Worker) -> None:
+    worker.ask("open", source="from anneal import Tensor\nx = Tensor([1.0, 2.0])\ny = x * 5\ny")
+    worker.refused("open", source="1 / 0")
+    [mul] = worker.ask("find", stage="tensor", query="op:mul")["ids"]
+    assert worker.ask("node", id=mul, stage="tensor")["source"] == "program.py:3: y = x * 5"
 
 
 def test_a_program_may_compute_while_it_runs(worker: Worker) -> None:

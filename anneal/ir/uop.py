@@ -124,6 +124,33 @@ class Arena:
         finally:
             self.phase, self.origin, self.rule = before
 
+    @contextmanager
+    def crediting_anew(self) -> Iterator[Callable[[], None]]:
+        """Inside, a node that is there already is credited to who builds it first inside: another program's lines are none of this one's.
+
+        Calling what is yielded gives those nodes back the credit that they had. Slow; for who opens one program while another is still open.
+        """
+        there = {node for ref in list(self._table.values()) if (node := ref()) is not None}
+        had: list[tuple[UOp, Phase, Origin | None, str | None]] = []
+
+        def intern(op: Op, dtype: DType, src: tuple[UOp, ...] = (), arg: Any = None) -> UOp:
+            node = Arena.intern(self, op, dtype, src, arg)
+            if node in there:
+                there.discard(node)
+                had.append((node, node.phase, node.origin, node.rule))
+                node.phase, node.origin, node.rule = self.phase, self.origin, self.rule
+            return node
+
+        def undo() -> None:
+            for node, phase, origin, rule in had:
+                node.phase, node.origin, node.rule = phase, origin, rule
+
+        self.__dict__["intern"] = intern
+        try:
+            yield undo
+        finally:
+            del self.__dict__["intern"]
+
     def __len__(self) -> int:
         """Nodes alive now."""
         return len(self._table)

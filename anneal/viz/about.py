@@ -63,7 +63,7 @@ def _sentence(text: str) -> str:
 
 
 def release() -> str:
-    """The installed package's version; empty where there is none, as in a site's archive, which the hash of the sources names."""
+    """The package's version; empty where it is not installed."""
     try:
         return version("anneal-compiler")
     except PackageNotFoundError:

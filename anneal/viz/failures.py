@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import traceback
 from types import TracebackType
@@ -97,7 +98,7 @@ def _frames(trace: TracebackType | None, files: frozenset[str]) -> list[Frame]:
 
 
 def _frame(frame: traceback.FrameSummary) -> Frame:
-    text = frame._original_line if hasattr(frame, "_original_line") else frame.line or ""
+    text = linecache.getline(frame.filename, frame.lineno or 1)
     single = frame.end_lineno in (None, frame.lineno)
     return {
         "file": frame.filename,
@@ -105,7 +106,7 @@ def _frame(frame: traceback.FrameSummary) -> Frame:
         "column": _characters(text, frame.colno),
         "end_column": _characters(text, frame.end_colno) if single else None,
         "name": frame.name,
-        "text": (frame.line or "").strip(),
+        "text": text.strip(),
     }
 
 

@@ -59,7 +59,7 @@ async def open_program(state: State, params: Params) -> messages.Opened:
         raise _failed(state, ran, failures.failure(error, ran, ran.line)) from None
     if shown is None:
         raise _failed(state, ran, failures.no_value(ran))
-    _close(state)  # before the program's own nodes are made: those that are shared would have the lines of the program before
+    _close(state)  # before the graph for the compiler is made: the nodes that it shares would have the lines of the program before
     state.program = opened = _opened(ran, name, shown)
     opened.closing.append(ran.close)
     return {
@@ -83,7 +83,8 @@ def _files(files: object) -> dict[str, str]:
 
 
 def _failed(state: State, ran: Ran, failure: Failure) -> ProgramError:
-    """The error for a program that is given up; tracebacks and names are read from the text of the open one again."""
+    """The error for a program that is given up; lines are those of the open one again."""
+    ran.undo()
     ran.close()
     if state.program is not None:
         remember(FILE, state.program.source)

@@ -196,3 +196,19 @@ def test_ops_have_one_name_each() -> None:
         assert getattr(Ops, op.name.upper()) is op
         assert repr(op) == f"Ops.{op.name.upper()}"
         assert op.doc
+
+
+def test_a_node_of_another_program_is_credited_anew_and_back() -> None:
+    ARENA.origin = ("old.py", 1)
+    old = build.const(7 * 1_000_003, dtypes.int32)
+    ARENA.origin = ("new.py", 2)
+    with ARENA.crediting_anew() as undo:
+        fresh = build.const(8 * 1_000_003, dtypes.int32)
+        assert build.const(7 * 1_000_003, dtypes.int32) is old
+        assert old.origin == fresh.origin == ("new.py", 2)
+        ARENA.origin = ("new.py", 3)
+        assert build.const(7 * 1_000_003, dtypes.int32).origin == ("new.py", 2), "the first builder inside counts"
+    assert build.const(7 * 1_000_003, dtypes.int32).origin == ("new.py", 2)
+    undo()
+    ARENA.origin = None
+    assert (old.origin, fresh.origin) == (("old.py", 1), ("new.py", 2))

@@ -44,6 +44,7 @@ def test_the_value_of_the_last_expression_is_shown(asked: Asked, text: str, valu
         ("  x = 1", "IndentationError", 1, None, "unexpected indent"),
         ("x = 1\n1 / 0\nx", "ZeroDivisionError", 2, 1, "division by zero"),
         ("é = 'ü'; é + nowhere", "NameError", 1, 14, "name 'nowhere' is not defined"),
+        ("if True:\n    é = 'ü'; é + nowhere", "NameError", 2, 18, "name 'nowhere' is not defined"),
         ("def f():\n    return [][1]\n\nf()", "IndexError", 2, 12, "list index out of range"),
         ("import sys\nsys.exit(5)", "SystemExit", 2, 1, "the program left by exit(5)"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt", 1, None, "the program was interrupted"),
@@ -204,7 +205,10 @@ def test_lines_are_those_of_the_text_that_is_open(asked: Asked) -> None:
     text = f"{HEAD}x = Tensor([1.0, 2.0])\ny = x * 5\ny"
     asked.open(text)
     asked.open("\n\n\n" + text)
-    assert {row[8] for row in asked.ask("graph", stage="tensor")["rows"] if row[1] == "mul"} == {6}
+    assert {(row[1], row[8]) for row in asked.ask("graph", stage="tensor")["rows"]} == {("param", 5), ("const", 6), ("mul", 6)}
+    asked.refused("open", source=f"{HEAD}Tensor([1.0]) * 5\n1/0")
+    five = asked.ask("find", stage="tensor", query="op:const")["ids"]
+    assert [asked.ask("node", id=i, stage="tensor")["line"] for i in five] == [6]
 
 
 def test_a_program_that_fails_leaves_the_one_before_as_it_was(asked: Asked) -> None:
@@ -226,6 +230,18 @@ def test_a_program_that_fails_leaves_the_one_before_as_it_was(asked: Asked) -> N
         assert asked.ask("compile")["fingerprint"] == fingerprint
         assert asked.ask("graph", stage="lowered")["graphs"]
     assert asked.refused("open", source="import helper")["kind"] == "ModuleNotFoundError"
+
+
+def test_answers_do_not_depend_on_what_was_open_before(asked: Asked) -> None:
+    from anneal.viz.about import example
+
+    def told(name: str) -> list[Any]:
+        asked.open(example(name)["source"])
+        return [asked.ask("graph", stage=stage) for stage in ("tensor", "backward", "simplified", "kernels", "lowered")]
+
+    first = [told(name) for name in ("transformer", "mlp", "gradient")]
+    assert [told(name) for name in ("transformer", "mlp", "gradient")] == first
+    assert [told(name) for name in ("gradient", "mlp", "transformer")] == first[::-1]
 
 
 def test_memory_of_the_program_before_is_released(asked: Asked) -> None:
