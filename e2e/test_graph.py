@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from anneal.viz.tab import Tab
-from e2e.conftest import ROOT, STARTED, Open
+from e2e.conftest import ARTIFACTS, ROOT, STARTED, Open
 
 STEP = "example=mlp&part=step"
 CANVAS = ".graph-canvas"
@@ -73,6 +73,12 @@ def boxes(page: Page) -> list[dict[str, Any]]:
 def box(page: Page, op: str, number: int = 0) -> dict[str, Any]:
     """A box by its op."""
     return [b for b in boxes(page) if b["text"]["op"] == op][number]
+
+
+def noted(name: str, milliseconds: dict[str, float]) -> None:
+    """Keep measured times among the artefacts."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    (ARTIFACTS / f"{name}.json").write_text(json.dumps(milliseconds, indent=2) + "\n")
 
 
 def click(page: Page, rect: list[float]) -> None:
@@ -406,7 +412,7 @@ def test_dark_colours(graph: Callable[..., Page], shot: Callable[[Page, str], No
     shot(page, "graph-dark")
 
 
-def test_twenty_thousand_nodes(open_page: Open, shot: Callable[[Page, str], None], record_property: Callable[[str, object], None]) -> None:
+def test_twenty_thousand_nodes(open_page: Open, shot: Callable[[Page, str], None]) -> None:
     """The page stays usable: drawn while the program is still being compiled, moved, searched."""
     page = open_page(link(MANY), wait=False)
     settled(page, 4 * STARTED)
@@ -415,14 +421,13 @@ def test_twenty_thousand_nodes(open_page: Open, shot: Callable[[Page, str], None
     page.keyboard.press("f")
     page.wait_for_timeout(600)
     shot(page, "graph-many")
-    for name, value in told(page, "times()").items():
-        record_property(f"milliseconds of {name}", value)
+    noted("graph-many", told(page, "times()"))
     page.keyboard.press("Home")
     page.keyboard.press("+")
     assert state(page)["selected"] >= 0
 
 
-def test_steps_of_two_thousand_nodes(open_page: Open, shot: Callable[[Page, str], None], record_property: Callable[[str, object], None]) -> None:
+def test_steps_of_two_thousand_nodes(open_page: Open, shot: Callable[[Page, str], None]) -> None:
     """A training step of about 2,300 nodes: a hundred rewrites on and back lead to the same picture; how long a step and a frame take is noted."""
     source = f"{(ROOT / 'viz' / 'bench' / 'deep.py').read_text()}\n\nusual()\n"
     page = open_page(link(source, stage="simplified", part="step"), wait=False)
@@ -438,8 +443,7 @@ def test_steps_of_two_thousand_nodes(open_page: Open, shot: Callable[[Page, str]
         settled_at(page, step)
         took.append(told(page, "times()"))
     assert told(page, "graph()") == nodes
-    for name in ("step", "frame"):
-        record_property(f"median milliseconds of a {name}", sorted(t[name] for t in took)[len(took) // 2])
+    noted("graph-deep", {name: sorted(t[name] for t in took)[len(took) // 2] for name in ("layout", "step", "frame")})
     page.locator(CANVAS).focus()
     page.keyboard.press("f")
     page.wait_for_timeout(500)

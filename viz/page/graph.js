@@ -114,7 +114,6 @@ class Pane {
   /** Show what the page's state says. */
   async refresh(changed) {
     const mine = ++this.turn;
-    const began = performance.now();
     let shown;
     try {
       shown = await this.source.scene(this.store.state);
@@ -126,7 +125,7 @@ class Pane {
     this.parts.empty.hidden = shown !== null;
     if (shown === null) this.scene = null;
     else if (shown.scene === this.scene) this.step(shown.step);
-    else this.change(shown, performance.now() - began);
+    else this.change(shown);
     if (this.scene !== null && this.auto && (changed.has("stage") || changed.has("opened") || changed.has("compiled"))) this.first(this.camera.fly);
     await this.#follow(changed);
     if (mine === this.turn) this.drawn();
@@ -147,12 +146,12 @@ class Pane {
   }
 
   /** Another scene: what is selected, or what was in the middle, stays where it is on the screen if the scene has it. */
-  change({ scene, step }, took) {
+  change({ scene, step }) {
     const old = this.scene;
     const held = old && this.#anchor(old);
     scene.seek(step);
     this.scene = scene;
-    this.times.layout = took;
+    this.times.layout = scene.took;
     this.look.fresh = this.look.gone = NOBODY;
     this.look.hovered = -1;
     const box = held ? this.#boxOf(scene, held) : -1;
@@ -219,19 +218,19 @@ class Pane {
     const boxes = (ids, ever) => new Set((ids ?? []).map((id) => scene.find(id, ever)).filter((box) => box >= 0));
     look.after = boxes(highlight?.after, false);
     look.before = boxes(highlight?.before, true);
-    if (look.before.size + look.after.size > 0 && !show) this.reveal([...look.before, ...look.after]);
+    if (!show && !("dragged" in this.canvas.dataset)) this.reveal([...look.after, ...look.before], this.camera.scale);
     if (show && look.selected >= 0) this.reveal([look.selected]);
     this.parts.said.textContent = look.selected >= 0 ? spoken(scene, look.selected) : "";
     this.paint();
   }
 
-  /** Pan until at least the first of some boxes is seen. */
-  reveal(boxes) {
+  /** Pan to the first of some boxes, unless one of them is seen. */
+  reveal(boxes, scale = Math.max(this.camera.scale, FITTING)) {
     const { scene, camera } = this;
     const [left, top, right, bottom] = camera.seen();
     const seen = (i) => scene.x[i] + scene.w[i] > left && scene.x[i] < right && scene.y[i] + scene.h[i] > top + 56 / camera.scale && scene.y[i] < bottom;
     if (boxes.length === 0 || boxes.some(seen)) return;
-    camera.centre(scene.x[boxes[0]] + scene.w[boxes[0]] / 2, scene.y[boxes[0]] + scene.h[boxes[0]] / 2, Math.max(camera.scale, FITTING));
+    camera.centre(scene.x[boxes[0]] + scene.w[boxes[0]] / 2, scene.y[boxes[0]] + scene.h[boxes[0]] / 2, scale);
   }
 
   click(px, py) {

@@ -112,8 +112,11 @@ export function makeSource(context, measure) {
     const modules = choice.modules ?? (await asked("graph", { stage: "tensor" })).modules;
     const how = { ...grouping(choice, modules), folded, collapsed: new Set(collapsed), measure };
     const planned = plan(film, nodes, how);
+    const began = performance.now();
     const laid = await layouts.lay(planned.graph);
-    return new Scene(film, nodes, how, planned, laid);
+    const scene = new Scene(film, nodes, how, planned, laid);
+    scene.took = performance.now() - began;
+    return scene;
   }
 }
 

@@ -63,8 +63,7 @@ export function makeMinimap(camera, moved) {
     draw(scene, colours) {
       whole = scene.bounds();
       const seen = camera.seen();
-      const all = seen[0] <= whole[0] && seen[1] <= whole[1] && seen[2] >= whole[2] && seen[3] >= whole[3];
-      canvas.hidden = all && camera.scale > 0.12;
+      canvas.hidden = seen[0] <= whole[0] && seen[1] <= whole[1] && seen[2] >= whole[2] && seen[3] >= whole[3];
       if (canvas.hidden) return;
       const ratio = devicePixelRatio || 1;
       const [w, h] = shape();
