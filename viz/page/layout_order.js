@@ -3,6 +3,7 @@
 import { neighbours } from "./layout_layers.js";
 
 const SWEEPS = 12;
+const PATIENCE = 4; // sweeps that may be in vain, one after the other
 const EXCHANGES = 6;
 const SMALL = 9000; // boxes and points up to which more work is worth its time
 
@@ -21,10 +22,11 @@ export function ordering(proper) {
   let fewest = before;
   const wanted = new Float64Array(proper.count);
   const sweeps = proper.count > SMALL ? SWEEPS / 3 : SWEEPS;
-  for (let i = 0; i < sweeps && fewest > 0; i++) {
+  for (let i = 0, last = 0; i < sweeps && fewest > 0 && i - last < PATIENCE; i++) {
     sweep(layers, place, i % 2 ? down : up, i % 2 === 1, wanted);
     const now = crossings(layers, place, down);
     if (now >= fewest) continue;
+    last = i;
     fewest = now;
     best = layers.map((layer) => layer.slice());
   }

@@ -33,7 +33,7 @@ export function placing(proper, layers) {
     for (let l = layers.length - 1; l >= 0; l--) settle(layers[l], apart[l], centre, lower, held, pools);
   };
   for (let i = 0; i < SWEEPS; i++) sweep([up], i > SWEEPS / 2 ? [up, down] : [down]);
-  const threads = threadsOf(proper, layers, up, down);
+  const threads = threadsOf(proper, layers, up, down, centre);
   const room = standing(layers, apart, centre);
   for (let i = 0; i < STRAIGHTENED; i++) {
     straighten(threads, room, centre, held);

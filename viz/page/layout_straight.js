@@ -6,9 +6,9 @@ const HELD = 6; // weight with which what has been made straight keeps its place
  * Ways down in which each is the other's main neighbour. Points of one chain are always a thread.
  * @returns {number[][]} the longest first; none of one box
  */
-export function threadsOf(proper, layers, up, down) {
-  const above = mains(proper, up);
-  const below = mains(proper, down);
+export function threadsOf(proper, layers, up, down, centre) {
+  const above = mains(proper, up, centre);
+  const below = mains(proper, down, centre);
   const threads = [];
   for (const layer of layers) {
     for (const v of layer) {
@@ -25,7 +25,7 @@ export function threadsOf(proper, layers, up, down) {
  * The main neighbour of each on one side, or -1: a point's is a point, a box's the one from which the way on is longest. Of several it is the
  * middle one; between two there is none, what has two stands in their middle.
  */
-function mains(proper, { start, list, reach }) {
+function mains(proper, { start, list, reach }, centre) {
   const main = new Int32Array(proper.count).fill(-1);
   const best = [];
   for (let v = 0; v < proper.count; v++) {
@@ -38,7 +38,9 @@ function mains(proper, { start, list, reach }) {
       most = Math.max(most, like);
       if (like === most) best.push(u);
     }
-    if (best.length % 2 === 1) main[v] = best[best.length >> 1];
+    if (best.length % 2 === 0) continue;
+    if (best.length > 1) best.sort((a, b) => centre[a] - centre[b]);
+    main[v] = best[best.length >> 1];
   }
   return main;
 }

@@ -121,6 +121,8 @@ test("a chain is straight", () => {
 test("a box stands in the middle of what it reads", () => {
   const { x } = layout(graphOf(3, [[0, 2], [1, 2]]));
   assert.ok(Math.abs((x[0] + x[1]) / 2 - x[2]) < 1);
+  const three = layout(graphOf(4, [[2, 3], [0, 3], [1, 3]])).x;
+  assert.equal(three[3], [...three.slice(0, 3)].sort((a, b) => a - b)[1]);
 });
 
 test("a leaf stands right above its first reader", () => {
