@@ -16,6 +16,7 @@ const READABLE = 0.6; // scale at which a graph too large for the pane is first 
 const FITTING = 0.3; // scale from which a whole graph is worth seeing at first
 const TITLE = 20; // pixels of a frame that are its title
 const NOBODY = Object.freeze(new Set());
+const NOTHING = Object.freeze({ selected: -1, hovered: -1, matches: null, before: NOBODY, after: NOBODY, fresh: NOBODY, gone: NOBODY });
 
 /**
  * Mounts the pane. Returns the graph as other panes use it, see `made`.
@@ -34,7 +35,7 @@ export function mount(element, context) {
   element.append(canvas, tools.element, tools.zoom, minimap.element, tip.element, empty, said);
   pane.parts = { said, empty, tip, minimap, search, tools };
   followKeys(canvas, pane, context);
-  if (context.keys) listKeys(context.keys, pane, search);
+  if (context.keys) listKeys(context.keys);
   pane.follow();
   return pane.made();
 }
@@ -47,7 +48,7 @@ class Pane {
     this.pen = canvas.getContext("2d");
     this.source = makeSource(context, letterWidths(element));
     this.camera = makeCamera(canvas, () => this.paint());
-    this.look = { colours: colours(element), selected: -1, hovered: -1, matches: null, before: NOBODY, after: NOBODY, fresh: NOBODY, gone: NOBODY, appear: 1 };
+    this.look = { colours: colours(element), appear: 1, ...NOTHING };
     this.scene = null;
     this.group = null; // the collapsed group that is selected: it is no node
     this.auto = true; // the camera shows what there is, until it is moved by hand
@@ -118,7 +119,9 @@ class Pane {
     try {
       shown = await this.source.scene(this.store.state);
     } catch (error) {
-      if (mine === this.turn && error.kind !== "Stopped") this.notice?.(`The graph cannot be shown: ${error.message}`, { kind: "error", key: "graph" });
+      if (mine !== this.turn) return;
+      this.done = mine;
+      if (error.kind !== "Stopped") this.notice?.(`The graph cannot be shown: ${error.message}`, { kind: "error", key: "graph" });
       return;
     }
     if (mine !== this.turn) return;
@@ -152,8 +155,7 @@ class Pane {
     scene.seek(step);
     this.scene = scene;
     this.times.layout = scene.took;
-    this.look.fresh = this.look.gone = NOBODY;
-    this.look.hovered = -1;
+    Object.assign(this.look, NOTHING);
     const box = held ? this.#boxOf(scene, held) : -1;
     if (box < 0 || this.auto) {
       this.auto = true;

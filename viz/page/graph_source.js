@@ -56,10 +56,9 @@ export function makeSource(context, measure) {
     return { key, scene: made.scene, step: 0, group: told.graphs[0]?.kernel === null ? null : made.group, names: told.graphs, modules: told.modules };
   }
 
-  function grouping(choice, modules) {
-    const { group, names } = choice;
+  function grouping({ group, names }, modules, closed) {
     return {
-      groupOf: (slot, row) => (group ? `kernel ${group[slot]}` : moduleGroup(row, collapsed)),
+      groupOf: (slot, row) => (group ? `kernel ${group[slot]}` : moduleGroup(row, closed)),
       cluster: group ? (slot) => group[slot] : null,
       clusters: names.length,
       titles: (name, count) => titleOf(name, count, names, modules),
@@ -88,9 +87,7 @@ export function makeSource(context, measure) {
         made.catch(() => mine.delete(key));
         if (mine.size > KEPT) mine.delete(mine.keys().next().value);
       }
-      const scene = await mine.get(key);
-      scene.key = key;
-      return { scene, step: choice.step };
+      return { scene: await mine.get(key), step: choice.step };
     },
     /** Collapse a group, or open it; null opens all. */
     toggle(group) {
@@ -108,9 +105,10 @@ export function makeSource(context, measure) {
   };
 
   async function build(choice, { folded }) {
+    const closed = new Set(collapsed);
     const film = new Film(choice.scene);
     const modules = choice.modules ?? (await asked("graph", { stage: "tensor" })).modules;
-    const how = { ...grouping(choice, modules), folded, collapsed: new Set(collapsed), measure };
+    const how = { ...grouping(choice, modules, closed), folded, collapsed: closed, measure };
     const planned = plan(film, nodes, how);
     const began = performance.now();
     const laid = await layouts.lay(planned.graph);

@@ -16,19 +16,22 @@ export function makeSearch(pane, { store, compiler, nodes }) {
   let turn = 0;
   let ids = null; // what was found, null while nothing is searched
   let asked = ""; // of which stage and with which words
+  let program = null; // of which program
   let boxes = [];
   let at = -1;
 
   const wanted = () => {
-    const { stage, compiled, opened } = store.state;
-    return { stage: stage === "wgsl" ? "lowered" : stage, query: field.value.trim(), compiled, opened };
+    const { stage } = store.state;
+    return { stage: stage === "wgsl" ? "lowered" : stage, query: field.value.trim() };
   };
+  const known = ({ stage, query }) => asked === `${stage} ${query}` && program === store.state.opened;
 
   async function find() {
     clearTimeout(timer);
     const mine = ++turn;
     const { stage, query } = wanted();
     asked = `${stage} ${query}`;
+    program = store.state.opened;
     let problem = "";
     if (query === "") ids = null;
     else {
@@ -77,8 +80,7 @@ export function makeSearch(pane, { store, compiler, nodes }) {
       find();
       pane.canvas.focus();
     } else if (event.key === "Enter") {
-      const { stage, query } = wanted();
-      if (asked !== `${stage} ${query}`) await find();
+      if (!known(wanted())) await find();
       move(event.shiftKey ? -1 : 1);
     } else return;
     event.preventDefault();
@@ -86,15 +88,11 @@ export function makeSearch(pane, { store, compiler, nodes }) {
   return {
     element: el("div", { class: "graph-search", role: "search" }, field, said, back, on),
     again() {
-      const { stage, query } = wanted();
-      if (query !== "" && asked !== `${stage} ${query}`) find();
+      if (field.value.trim() !== "" && !known(wanted())) find();
       else if (ids !== null) {
         at = Math.min(at, boxes.length - 1);
         mark();
       }
-    },
-    forget() {
-      asked = "";
     },
   };
 }
