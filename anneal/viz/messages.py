@@ -254,13 +254,6 @@ class Export(TypedDict):
     text: str
 
 
-class Wrong(TypedDict):
-    """A request that failed."""
-
-    ok: bool
-    error: Failure
-
-
 class Answer(TypedDict):
     """A request that was answered."""
 
