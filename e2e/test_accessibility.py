@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from e2e.conftest import ROOT, STARTED, Host, Watched
 from e2e.test_shell import compile_text, settled
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 AXE: Final = ROOT / "viz" / "node_modules" / "axe-core" / "axe.min.js"
 SIZES: Final = {"desk": (1280, 800), "tablet": (1024, 768), "upright": (820, 1180), "phone": (390, 844)}
@@ -54,6 +54,7 @@ def test_every_pane_is_accessible_and_fits(browser: Browser, host: Host, watched
     found = {"start": (violations(page), page.evaluate(CUT))}
     for key, name in {"n": "node", "r": "rewrites", "k": "kernels", "u": "run", "t": "train"}.items():
         page.keyboard.press(key)
+        expect(page.locator(f"#panel-{name}")).to_be_visible()
         page.wait_for_timeout(300)  # what comes by itself
         shot(page, f"{size}-{scheme}-{name}")
         found[name] = (violations(page), page.evaluate(CUT))

@@ -9,7 +9,7 @@ export function mountLanding(element) {
   const close = () => {
     keep("landing", false);
     replace(element);
-    document.getElementById("program").querySelector("select")?.focus();
+    document.getElementById("graph").focus({ focusVisible: false }); // not on a list of choices, which would take single keys for itself
   };
   element.setAttribute("role", "region");
   element.setAttribute("aria-label", "What this is");

@@ -70,6 +70,7 @@ export function mount(element, { store }) {
   }
 
   store.on(["opened", "compiled", "stage", "busy"], draw);
+  store.on(["stage"], ({ stage }) => tabs.get(stage)?.scrollIntoView({ block: "nearest", inline: "nearest" }));
   draw(store.state);
   return { choose };
 }
