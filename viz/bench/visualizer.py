@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,7 +111,9 @@ def compilations(playwright: Any) -> dict[str, list[float]]:
     """Seconds of compiling in the tab and natively, in turns. Raises SystemExit where the two do not give one plan."""
     from anneal.viz.tab import Tab
 
-    tab, found = Tab(), dict[str, list[float]](tab=[], native=[])
+    found: dict[str, list[float]] = {"tab": [], "native": []}
+    beside = ThreadPoolExecutor(1)  # Playwright has an event loop in this thread
+    tab = beside.submit(Tab).result()
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
     with served() as url:
         page = browser.new_page()
@@ -121,13 +124,14 @@ def compilations(playwright: Any) -> dict[str, list[float]]:
         program = {"source": next(e["source"] for e in examples if e["name"] == "mlp"), "part": "step", "name": "mlp"}
         for turn in range(TURNS + 1):
             seconds, there = page.evaluate(_COMPILE, program)
-            native, here = asyncio.run(_native(tab, program))
+            native, here = beside.submit(lambda: asyncio.run(_native(tab, program))).result()
             if there != here:
                 raise SystemExit(f"error: the tab's plan is {there}, the native one {here}")
             if turn:  # the first warms up
                 found["tab"].append(seconds)
                 found["native"].append(native)
         browser.close()
+    beside.shutdown()
     return found
 
 
