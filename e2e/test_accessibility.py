@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
+
 from e2e.conftest import ROOT, STARTED, Host, Watched
 from e2e.test_shell import compile_text, settled
-from playwright.sync_api import Browser, Page, expect
 
 AXE: Final = ROOT / "viz" / "node_modules" / "axe-core" / "axe.min.js"
 SIZES: Final = {"desk": (1280, 800), "tablet": (1024, 768), "upright": (820, 1180), "phone": (390, 844)}
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-EXPERIMENTAL: Final = "label-content-name-mismatch"  # an experiment of axe-core: it takes — for a word, which is to be in what is called forward
+EXPERIMENTAL: Final = "label-content-name-mismatch"  # it takes — for a word, which is to be in what is called forward
+RUN: Final = f"rules => axe.run(document, {{ runOnly: rules, resultTypes: ['violations'], rules: {{ '{EXPERIMENTAL}': {{ enabled: false }} }} }})"
 
 CUT = """() => {
   const cut = [];
@@ -37,8 +39,10 @@ SMALL = """() => [...document.querySelectorAll('.bar button, .stage, .tab, .part
 def violations(page: Page) -> list[tuple[str, str, str]]:
     """What axe-core says against a page: rule, help, the first places."""
     page.evaluate(AXE.read_text())
-    found: dict[str, Any] = page.evaluate("rules => axe.run(document, { runOnly: rules, resultTypes: ['violations'], rules: { '%s': { enabled: false } } })" % EXPERIMENTAL, RULES)
-    return [(each["id"], each["help"], " | ".join(f"{node['target']} {node['failureSummary'][:200]}" for node in each["nodes"][:3])) for each in found["violations"]]
+    found: dict[str, Any] = page.evaluate(RUN, RULES)
+    return [
+        (each["id"], each["help"], " | ".join(f"{node['target']} {node['failureSummary'][:200]}" for node in each["nodes"][:3])) for each in found["violations"]
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

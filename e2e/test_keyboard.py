@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from playwright.sync_api import Page, expect
+
 from e2e.conftest import Open
 from e2e.test_shell import MATMUL, settled, stage_names
-from playwright.sync_api import Page, expect
 
 FOCUS = """() => {
   let at = document.activeElement;

@@ -7,9 +7,10 @@ import re
 import zlib
 
 import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
 from e2e.conftest import Host, Open
 from e2e.test_shell import MATMUL, compile_text, settled, stage_names, untimed
-from playwright.sync_api import BrowserContext, Page, expect
 
 
 def packed(text: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anneal
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+import anneal
 from anneal.examples import EXAMPLES
 from e2e.conftest import STARTED, Host, Open, Watched
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 READY = "body[data-state='ready']"
 MATMUL = "from anneal import Tensor\n\na = Tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])\nb = Tensor([[0.5, 1.0], [1.5, 2.0]])\na @ b\n"
@@ -172,6 +173,21 @@ def test_the_parts_of_a_program(open_page: Open) -> None:
     expect(page).to_have_url(re.compile("part=forward"))
 
 
+def test_a_node_leads_to_its_line_and_a_line_to_its_nodes(open_page: Open) -> None:
+    page = open_page("example=softmax")
+    search = page.locator("#graph input[type=search]")
+    search.fill("op:exp2")
+    expect(page.locator("#graph")).to_contain_text("1 found")
+    search.press("Enter")
+    page.locator("#panel-node button", has_text=re.compile(r"line \d+")).first.click()
+    line = page.locator("#program .cm-line.cm-shown")
+    expect(line).to_contain_text("exp")
+    before = page.locator("#graph canvas").first.screenshot()
+    page.locator("#program .cm-line", has_text=".max(").click()
+    page.wait_for_timeout(600)  # the marks fade in
+    assert page.locator("#graph canvas").first.screenshot() != before
+
+
 def test_the_theme_follows_the_system_until_it_is_chosen(open_page: Open) -> None:
     page = open_page()
     root = page.locator("html")
@@ -327,9 +343,13 @@ def test_the_last_program_is_there_at_the_next_visit(open_page: Open, host: Host
 
 
 @pytest.fixture
-def launched(context: BrowserContext) -> Iterator[Callable[[Any], None]]:
+def launched(context: BrowserContext) -> Callable[[Any], None]:
     """What the command would serve beside the page."""
-    yield lambda answer: context.route("**/launch.json", lambda route: route.fulfill(json=answer))
+
+    def serves(answer: Any) -> None:
+        context.route("**/launch.json", lambda route: route.fulfill(json=answer))
+
+    return serves
 
 
 def test_the_program_that_the_command_hands_over(open_page: Open, host: Host, launched: Callable[[Any], None]) -> None:

@@ -132,7 +132,7 @@ function below({ store }, code) {
   const printed = el("pre", { class: "printed", tabindex: "0", "aria-label": "Printed by the program" });
   const value = el("p", { class: "value" });
   const draw = ({ opened, error }) => {
-    replace(wrong, error ? failure(error, code) : []);
+    replace(wrong, error ? failure(error, code, opened !== null) : []);
     wrong.hidden = error === null;
     printed.textContent = (error?.printed || (error === null ? opened?.printed : "")) ?? "";
     printed.hidden = printed.textContent === "";
@@ -145,7 +145,7 @@ function below({ store }, code) {
   return el("div", { class: "below" }, wrong, printed, value);
 }
 
-function failure({ kind, message, line, hint, frames = [] }, code) {
+function failure({ kind, message, line, hint, frames = [] }, code, before) {
   const at = (number, text) => {
     const jump = () => {
       code.show(number);
@@ -158,6 +158,7 @@ function failure({ kind, message, line, hint, frames = [] }, code) {
     el("p", {}, el("strong", {}, kind), line ? [" in ", at(line, `line ${line}`)] : null),
     el("pre", {}, message),
     hint && el("p", { class: "hint" }, hint),
+    before && el("p", { class: "hint" }, "The graph still shows the program before."),
     calls.length > 0 && el("details", {}, el("summary", {}, `${calls.length} calls led there`), el("ol", {}, calls)),
   ];
 }
