@@ -103,7 +103,7 @@ def test_held_out_digits_say_right_and_wrong_by_sign_too(open_page: Open, shot: 
     cards = pane(page).locator(".digit")
     expect(cards).to_have_count(20)
     for card in cards.all():
-        words = str(card.get_attribute("aria-label"))
+        words = card.locator(".visually-hidden").inner_text()
         sign, truth = card.locator(".digit-said").inner_text(), words[2]
         assert sign == (f"✓ {truth}" if "says so" in words else f"✗ {words.split('says ')[1][0]}")
     shades = page.evaluate(
@@ -164,7 +164,7 @@ def test_the_rate_changes_while_it_trains(open_page: Open) -> None:
     assert known[-1] == known[-2], "nothing is learned at a rate of 0"
     expect(rate(page)).to_have_attribute("placeholder", "0")
     rate(page).fill("0.1")
-    pane(page).get_by_role("button", name="Twice the learning rate").click()
+    pane(page).get_by_role("button", name="twice the learning rate").click()
     expect(rate(page)).to_have_value("0.2")
 
 

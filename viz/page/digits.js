@@ -45,7 +45,8 @@ function card({ row, pixels, truth, said, probabilities }, { width, height }, pr
   const words = right ? `${truth}, and the network says so, ${sure} certain` : `${truth}, and the network says ${said}, ${sure} certain`;
   return el(
     "button",
-    { type: "button", class: ["digit", right ? "right" : "wrong"], "aria-label": `A ${words}`, "aria-pressed": String(pressed), title: `A ${words}`, data: { row }, onclick },
+    { type: "button", class: ["digit", right ? "right" : "wrong"], "aria-pressed": String(pressed), title: `A ${words}`, data: { row }, onclick },
+    el("span", { class: "visually-hidden" }, `A ${words}`),
     pixels.length > 0 ? picture(pixels, width, height) : el("span", { class: "digit-row" }, `#${row}`),
     el("span", { class: "digit-said", "aria-hidden": "true" }, right ? `✓ ${said}` : `✗ ${said}`),
     el("span", { class: "digit-truth", "aria-hidden": "true" }, right ? sure : `is ${truth}`),

@@ -84,8 +84,8 @@ function makeParts(guess) {
     numbers,
     el("div", { class: "train-curves" }, figure("Loss", loss.node), figure("Accuracy on the held-out digits", accuracy.node)),
     el("details", {}, el("summary", {}, "The values as a table"), values),
-    el("section", {}, el("h3", {}, "Held-out digits"), el("label", { class: "check" }, wrong, " only those that it is wrong about"), digits.node),
-    el("section", {}, el("h3", {}, "The step"), about),
+    el("section", {}, el("h2", {}, "Held-out digits"), el("label", { class: "check" }, wrong, " only those that it is wrong about"), digits.node),
+    el("section", {}, el("h2", {}, "The step"), about),
   );
 
   function draw({ known, guesses, running }, info, compiled) {

@@ -81,8 +81,8 @@ function makeChoice(store) {
 function makeRate(rate) {
   let usual = null; // what is in use where the field is empty
   const input = number({ min: 0, step: "any", placeholder: "its own", onchange: () => value() !== null && rate(value()) });
-  const halve = scaler("÷2", "Half the learning rate", () => scale(0.5));
-  const double = scaler("×2", "Twice the learning rate", () => scale(2));
+  const halve = scaler("÷2", "half the learning rate", () => scale(0.5));
+  const double = scaler("×2", "twice the learning rate", () => scale(2));
 
   function value() {
     return Number.isFinite(input.valueAsNumber) && input.valueAsNumber >= 0 ? input.valueAsNumber : null;
@@ -104,7 +104,7 @@ function makeRate(rate) {
 }
 
 function scaler(text, title, onclick) {
-  return el("button", { type: "button", class: "button", title, "aria-label": title, onclick }, text);
+  return el("button", { type: "button", class: "button", title, "aria-label": `${text}: ${title}`, onclick }, text);
 }
 
 function number(attributes) {
