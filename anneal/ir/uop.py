@@ -98,12 +98,21 @@ class _Ref(weakref.ref[UOp]):
     key: tuple[Any, ...]
 
 
+_RUN: Final = 256
+"""Nodes that may die one inside the other; each takes some of Python's own stack, of which a browser tab has little."""
+
+
 class Arena:
     """Where nodes are interned; counts what it holds."""
 
     def __init__(self) -> None:
         self._table: dict[tuple[Any, ...], _Ref] = {}
         self._lock = threading.RLock()
+        self._dropped = 0
+        """Nodes that died since one was made."""
+        self._held: list[tuple[Any, ...]] = []
+        """Keys of dead nodes, which keep their operands alive until it is their turn."""
+        self._releasing = False
         self.phase: Phase = "forward"
         """The phase that new nodes get."""
         self.origin: Origin | None = None
@@ -153,6 +162,7 @@ class Arena:
 
     def __len__(self) -> int:
         """Nodes alive now."""
+        self._release()
         return len(self._table)
 
     def intern(self, op: Op, dtype: DType, src: tuple[UOp, ...] = (), arg: Any = None) -> UOp:
@@ -162,6 +172,8 @@ class Arena:
         ref = self._table.get(key)
         if ref is not None and (found := ref()) is not None:
             return found
+        if self._held:
+            self._release()
         with self._lock:
             ref = self._table.get(key)
             if ref is not None and (found := ref()) is not None:
@@ -173,12 +185,28 @@ class Arena:
             made = _Ref(node, self._drop)
             made.key = key
             self._table[key] = made
+            self._dropped = 0
             return node
 
     def _drop(self, ref: weakref.ref[UOp]) -> None:
         assert isinstance(ref, _Ref)
         if self._table.get(ref.key) is ref:
             del self._table[ref.key]
+        self._dropped += 1
+        if self._dropped % _RUN == 0:
+            # A node dies inside the death of its last reader: the rest of a long chain waits here, so that none of it dies too deep inside another.
+            self._held.append(ref.key)
+
+    def _release(self) -> None:
+        """Let go of what waits, which may put more there."""
+        if self._releasing:
+            return
+        self._releasing = True
+        try:
+            while self._held:
+                self._held.pop()
+        finally:
+            self._releasing = False
 
 
 ARENA: Final = Arena()
