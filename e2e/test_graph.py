@@ -59,6 +59,7 @@ def settled(page: Page, milliseconds: int = STARTED) -> None:
     """Wait until what is asked for is drawn. (The page's policy forbids `wait_for_function`.)"""
     until = time.monotonic() + milliseconds / 1000
     while not page.evaluate("(window.annealGraph?.ready() ?? false) && window.annealGraph.count() > 0"):
+        assert page.locator("body").get_attribute("data-state") != "failed"
         assert time.monotonic() < until, "the graph is not drawn"
         page.wait_for_timeout(50)
     page.wait_for_timeout(260)
@@ -355,6 +356,30 @@ def test_the_wheel_zooms_to_the_pointer_and_dragging_pans(graph: Callable[..., P
     page.mouse.dblclick(x - 60, y - 90)
     page.wait_for_timeout(500)
     assert told(page, "camera()")["scale"] < 0.5
+
+
+def test_two_fingers_zoom_and_pan(graph: Callable[..., Page]) -> None:
+    page = graph("backward")
+    place = page.locator(CANVAS).bounding_box()
+    assert place is not None
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    before = told(page, "camera()")
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind: str, *places: tuple[float, float]) -> None:
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": px, "y": py, "id": i} for i, (px, py) in enumerate(places)]})
+
+    fingers("touchStart", (x - 20, y))
+    fingers("touchStart", (x - 20, y), (x + 20, y))
+    for away in range(25, 85, 5):
+        fingers("touchMove", (x - away, y), (x + away, y))
+    fingers("touchEnd")
+    page.wait_for_timeout(150)
+    after = told(page, "camera()")
+    assert 3 < after["scale"] / before["scale"] < 5
+    assert state(page)["selected"] == -1
+    middle = [(c["x"] + place["width"] / 2 / c["scale"], c["y"] + place["height"] / 2 / c["scale"]) for c in (before, after)]
+    assert abs(middle[0][0] - middle[1][0]) * after["scale"] < 40
 
 
 def test_the_minimap_moves_the_picture(graph: Callable[..., Page]) -> None:
