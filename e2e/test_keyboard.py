@@ -21,6 +21,15 @@ def stage(page: Page, name: str) -> None:
     expect(page.locator(f"#stage-{name}")).to_have_attribute("aria-selected", "true")
 
 
+def leave_editor(page: Page) -> None:
+    """Press Escape: once, or twice where the first closes what the editor proposes."""
+    for _ in range(2):
+        page.keyboard.press("Escape")
+        if page.evaluate("document.activeElement.classList.contains('compile')"):
+            break
+    expect(page.get_by_role("button", name="Compile")).to_be_focused()
+
+
 def test_numbers_choose_stages_and_letters_panes(open_page: Open) -> None:
     page = open_page()
     for number, name in enumerate(["tensor", "backward", "simplified", "kernels", "lowered", "wgsl"], start=1):
@@ -60,7 +69,7 @@ def test_keys_do_nothing_while_someone_writes(open_page: Open) -> None:
     expect(page.locator("#tab-node")).to_have_attribute("aria-selected", "true")
     expect(page.locator("dialog[open]")).to_have_count(0)
     expect(page.locator("#program .cm-content")).to_contain_text("#3rd?/x")
-    page.keyboard.press("Escape")
+    leave_editor(page)
     page.keyboard.press("/")
     search = page.locator("#graph input[type=search]")
     expect(search).to_be_focused()
@@ -74,9 +83,7 @@ def test_a_program_is_written_compiled_and_looked_at_without_a_mouse(open_page: 
     page.keyboard.press("e")
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.insert_text(MATMUL)
-    page.keyboard.press("Escape")  # closes what the editor proposes
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("button", name="Compile")).to_be_focused()
+    leave_editor(page)
     page.keyboard.press("Enter")
     settled(page)
     assert "1 kernel" in stage_names(page)[5]

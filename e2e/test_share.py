@@ -154,6 +154,20 @@ def test_the_link_is_copied(open_page: Open, context: BrowserContext, host: Host
     assert page.evaluate("navigator.clipboard.readText()") == f"{host.url}#example=mlp&stage=lowered"
 
 
+def test_a_program_with_a_mistake_can_be_shared(open_page: Open, context: BrowserContext, host: Host) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=host.url.rstrip("/"))
+    page = open_page()
+    compile_text(page, "1 / 0\n")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator("#notices")).to_contain_text("copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    match = re.search(r"code=([\w-]+)", copied)
+    assert match is not None
+    assert unpacked(match[1]) == "1 / 0\n"
+    again = open_page(copied.split("#")[1])
+    expect(again.locator("#program .wrong")).to_contain_text("ZeroDivisionError")
+
+
 def test_a_program_too_long_for_a_link_says_so(open_page: Open) -> None:
     noise = "".join(f"# {zlib.crc32(bytes([i % 256, i // 256])):08x}\n" for i in range(6000))
     page = open_page()

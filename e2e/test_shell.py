@@ -122,6 +122,9 @@ def test_an_error_is_shown_at_its_line(open_page: Open, text: str, line: int, sa
     marked = page.locator("#program .cm-line.cm-wrong")
     expect(marked).to_have_text(text.splitlines()[line - 1])
     assert stage_names(page) == before, "what was there before stays"
+    page.locator("#stage-lowered").click()
+    expect(page.locator("#graph")).to_contain_text("nodes in")
+    expect(page.locator("#notices")).not_to_contain_text("cannot be shown")
     compile_text(page, MATMUL)
     expect(marked).to_have_count(0)
     expect(page.locator("#program .wrong")).to_be_hidden()
@@ -148,6 +151,14 @@ def test_an_endless_program_is_stopped_and_everything_goes_on(open_page: Open) -
     assert untimed(page) == before
     compile_text(page, MATMUL)
     assert "1 kernel" in stage_names(page)[5]
+
+
+def test_stop_while_python_starts(open_page: Open) -> None:
+    page = open_page(wait=False)
+    page.locator("#busy button").click()
+    page.wait_for_selector(READY, timeout=STARTED)
+    expect(page.locator("#program select")).to_have_value("mlp")
+    assert "kernels" in stage_names(page)[5]
 
 
 def test_an_endless_program_is_not_started_again_by_the_next_visit(open_page: Open, host: Host) -> None:

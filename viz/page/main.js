@@ -22,7 +22,7 @@ import { currentTheme, followTheme } from "./theming.js";
 
 const at = (id) => document.getElementById(id);
 
-/** The state before anything is known; what each key holds is in docs and in the panes that watch it. */
+/** The state before anything is known; watched by the panes. */
 const FIRST = {
   source: "",
   ran: "", // the text that was run last
@@ -73,8 +73,8 @@ async function main() {
   context.share = makeShare(context, PANES.map(([name]) => name));
   const { makeNodes } = await import("./nodes.js");
   context.nodes = makeNodes(context);
-  context.first = compiler.request("info");
-  context.first.catch(() => null); // `begin` says what is wrong
+  const info = compiler.request("info"); // Python starts while the panes are loaded
+  info.catch(() => null); // `begin` says what is wrong
   context.graph = await place(at("graph"), "The graph", () => import("./graph.js"), context);
   [context.editor] = await Promise.all([editor.mount(at("program"), context), mountInspector(at("inspector"), context)]);
   const help = makeHelp(keys, MARKS);
@@ -83,18 +83,16 @@ async function main() {
   followBusy(store);
   followLine(context);
   keepProgram(store);
-  await begin(context);
+  await begin(context, info);
   register(() => notice("There is a newer version of this page.", { key: "newer", stays: true, action: { label: "Reload", run: () => location.reload() } }));
 }
 
 /** Opens what the address says, once the compiler is there. */
-async function begin(context) {
-  const { store, share, notice, compiler } = context;
+async function begin(context, info = context.compiler.request("info")) {
+  const { store, share, notice } = context;
   try {
-    const info = await (context.first ?? compiler.request("info"));
-    store.set({ info });
+    store.set({ info: await info });
   } catch (error) {
-    context.first = null;
     if (error.kind !== "WorkerError" && error.kind !== "Stopped") broken(error.message, context); // of those the page has heard already
     return;
   }

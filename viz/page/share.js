@@ -70,13 +70,14 @@ export function exampleOf(info, { source, name }) {
 
 /**
  * What a hash says.
- * @returns {Promise<{program: {source: string, part: string|null, name: string}|null, view: object, wrong: string[]}>} `program` null where it names none
- *   that can be read; `wrong`: what could not be read, in words
+ * @returns {Promise<{program: {source: string, part: string|null, name: string}|null, part: string|null, view: object, wrong: string[]}>} `program` null
+ *   where it names none that can be read; `wrong`: what could not be read, in words
  */
 export async function decode(hash, info, panes) {
   const words = new URLSearchParams(hash.replace(/^#/u, ""));
   const wrong = [];
-  const program = await programOf(words, info, wrong);
+  const part = /^[a-z]{1,20}$/u.test(words.get("part") ?? "") ? words.get("part") : null;
+  const program = await programOf(words, part, info, wrong);
   const view = {};
   for (const [key, value] of words) {
     if (NUMBERS.includes(key)) {
@@ -93,11 +94,10 @@ export async function decode(hash, info, panes) {
       else wrong.push("the node cannot be read");
     } else if (!["example", "code", "name", "part"].includes(key)) wrong.push("it has words that mean nothing here");
   }
-  return { program, view, wrong };
+  return { program, part, view, wrong };
 }
 
-async function programOf(words, info, wrong) {
-  const part = /^[a-z]{1,20}$/u.test(words.get("part") ?? "") ? words.get("part") : null;
+async function programOf(words, part, info, wrong) {
   if (words.has("example")) {
     const example = info.examples.find(({ name }) => name === words.get("example"));
     if (example !== undefined) return { source: example.source, part: part ?? example.part ?? null, name: example.name };
@@ -119,8 +119,8 @@ async function programOf(words, info, wrong) {
  */
 export function makeShare({ store, compiler, notice, session }, panes) {
   let settling = 0; // the address is left alone while a link is being opened
-  let written = null;
-  let pushed = null;
+  let pushed = null; // the program of the newest entry of the history
+  let first = null; // gives the program where an address names none
   let timer = 0;
 
   /** The node's path is asked for when a node is chosen: a link cannot name it by its number. */
@@ -147,19 +147,19 @@ export function makeShare({ store, compiler, notice, session }, panes) {
     const program = session.shown;
     const { hash } = await encode(store.state, program);
     if (settling > 0 || `#${hash}` === location.hash) return;
-    const fresh = pushed !== null && pushed !== program && written !== null;
+    const fresh = pushed !== null && pushed !== program;
     pushed = program;
-    written = hash;
     history[fresh ? "pushState" : "replaceState"](null, "", hash ? `#${hash}` : location.pathname + location.search);
   }
 
   /** Opens what the address says; `otherwise` gives the program where it names none. */
   async function open(otherwise) {
+    first ??= otherwise;
     settling += 1;
     try {
-      const { program, view, wrong } = await decode(location.hash, store.state.info, panes);
+      const { program, part, view, wrong } = await decode(location.hash, store.state.info, panes);
       if (wrong.length > 0) notice(`Parts of this link could not be read: ${wrong.join("; ")}. The rest is shown.`, { kind: "error", key: "link" });
-      const wanted = program ?? (await otherwise());
+      const wanted = program ?? { ...(await otherwise()), ...(part ? { part } : {}) };
       if (wanted.wait) {
         session.put(wanted);
         return;
@@ -171,18 +171,18 @@ export function makeShare({ store, compiler, notice, session }, panes) {
         await session.look(whole);
       } else await session.show(wanted, whole);
       pushed = session.shown;
-      written = location.hash.slice(1);
     } finally {
       settling -= 1;
     }
     await write();
   }
 
-  addEventListener("popstate", () => open(() => session.shown));
+  addEventListener("popstate", () => open(async () => session.shown ?? (await first())));
 
   /** Copies the address of what is shown. */
   async function copy() {
-    const program = session.shown ?? { source: store.state.source, part: store.state.asked, name: store.state.name };
+    const { source, asked, name } = store.state;
+    const program = session.shown?.source === source ? session.shown : { source, part: asked, name }; // what the user sees, were it wrong
     const { hash, long } = await encode(store.state, { ...program, launched: false });
     if (long) {
       notice("This program is too long for a link. Save its text, or share it as a file: anneal viz file.py:function opens it.", { kind: "error", key: "copied" });
