@@ -53,6 +53,8 @@ def mlp(browser: Browser, host: Host) -> Iterator[Page]:
 def at(page: Page, place: str) -> Page:
     """The page at a place of the training step, as when its link is followed; what was chosen before is let go."""
     page.evaluate("document.activeElement.blur()")
+    for message in page.get_by_label("Close this message").all():
+        message.click()
     for there in dict.fromkeys(("stage=tensor", place)):
         page.goto(f"{page.url.partition('#')[0]}#example=mlp&part=step&{there}&pane=rewrites")
         page.wait_for_selector(f"#stage-{re.findall('stage=([a-z]+)', there)[0]}[aria-selected=true]")
