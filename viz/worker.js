@@ -6,8 +6,8 @@
 const HOME = "/home/pyodide";
 
 /** Fetches a file of the site; throws with its name where it is not there. */
-async function file(path) {
-  const answer = await fetch(new URL(path, import.meta.url));
+async function file(path, options) {
+  const answer = await fetch(new URL(path, import.meta.url), options);
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
   return answer;
 }
@@ -15,7 +15,7 @@ async function file(path) {
 async function start() {
   const tell = (text) => postMessage({ starting: text });
   tell("Starting Python");
-  const manifest = await (await file("manifest.json")).json();
+  const manifest = await (await file("manifest.json", { cache: "no-cache" })).json(); // an old one would name files that are gone
   const [{ loadPyodide }, archives] = await Promise.all([
     import(new URL(manifest.pyodide, import.meta.url).href),
     Promise.all(manifest.archives.map(async (path) => [path, await (await file(path)).arrayBuffer()])),
@@ -48,7 +48,7 @@ async function start() {
 
 const started = start();
 started.then(
-  ({ python }) => postMessage({ ready: python.version }),
+  () => undefined,
   (error) => postMessage({ failed: String(error?.message ?? error) }),
 );
 

@@ -12,8 +12,8 @@ export class Failure extends Error {
 
 /**
  * A compiler that answers requests, one worker at a time.
- * @param {{starting?: (text: string) => void, ready?: (python: string) => void, failed?: (message: string) => void,
- *   event?: (name: string, data: object) => void}} told called as the worker tells of itself
+ * @param {{starting?: (text: string) => void, failed?: (message: string) => void}} told called as the worker tells of itself; after `failed` it answers
+ *   nothing more until it is started anew
  */
 export function makeCompiler(told = {}) {
   const waiting = new Map();
@@ -22,8 +22,11 @@ export function makeCompiler(told = {}) {
   let number = 0;
 
   function begin() {
-    worker = new Worker(WORKER, { type: "module", name: "anneal" });
-    worker.onmessage = ({ data }) => receive(data);
+    const mine = new Worker(WORKER, { type: "module", name: "anneal" });
+    worker = mine;
+    worker.onmessage = ({ data }) => {
+      if (mine === worker) receive(data); // one that was ended may have said something before
+    };
     worker.onerror = (event) => {
       event.preventDefault();
       broken(event.message || "the worker could not be started");
@@ -32,7 +35,7 @@ export function makeCompiler(told = {}) {
 
   function broken(message) {
     told.failed?.(message);
-    refuse(new Failure({ kind: "WorkerError", message: `The compiler's worker has failed: ${message}`, hint: "Press Stop to start a new one." }));
+    refuse(new Failure({ kind: "WorkerError", message: `The compiler's worker has failed: ${message}`, hint: "“Start it again” starts a new one." }));
   }
 
   function refuse(failure) {
@@ -43,22 +46,20 @@ export function makeCompiler(told = {}) {
 
   function receive(data) {
     if (data.starting !== undefined) told.starting?.(data.starting);
-    else if (data.ready !== undefined) told.ready?.(data.ready);
     else if (data.failed !== undefined) broken(data.failed);
-    else if (data.event !== undefined) {
-      told.event?.(data.event, data.data);
-      for (const listener of listeners.get(data.event) ?? []) listener(data.data);
-    } else settle(data);
+    else if (data.event !== undefined) tell(data.event, data.data);
+    else if (data.broken !== undefined) broken(data.broken); // Python itself has failed: a refusal would be an answer
+    else settle(data);
   }
 
-  function settle({ id, text, broken: message }) {
+  function tell(name, data) {
+    for (const listener of listeners.get(name) ?? []) listener(data);
+  }
+
+  function settle({ id, text }) {
     const { resolve, reject } = waiting.get(id) ?? {};
     waiting.delete(id);
     if (resolve === undefined) return;
-    if (message !== undefined) {
-      reject(new Failure({ kind: "WorkerError", message: `The compiler's worker has failed: ${message}`, hint: "Press Stop to start a new one." }));
-      return;
-    }
     const answer = JSON.parse(text);
     if (answer.ok) resolve(answer.value);
     else reject(new Failure(answer.error));
@@ -74,7 +75,7 @@ export function makeCompiler(told = {}) {
         worker.postMessage({ id, kind, params });
       });
     },
-    /** Call `listener` with the data of each event of that name; returns what ends it. */
+    /** Call `listener` with the data of each event of that name, "restarted" when all that a worker knew is gone; returns what ends it. */
     on(name, listener) {
       if (!listeners.has(name)) listeners.set(name, new Set());
       listeners.get(name).add(listener);
@@ -85,10 +86,7 @@ export function makeCompiler(told = {}) {
       worker.terminate();
       refuse(new Failure({ kind: "Stopped", message: "Stopped. The program that ran has been ended; a new compiler is starting." }));
       begin();
-    },
-    /** How many requests wait for an answer. */
-    get pending() {
-      return waiting.size;
+      tell("restarted", null);
     },
   };
 }

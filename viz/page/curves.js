@@ -24,16 +24,17 @@ export function makeCurve(name, kind, words = short) {
 
   function draw(points, { first = 1, target = 0, top = null, mean = false } = {}) {
     const frame = frameOf(points, first, target, top);
+    const line = mean ? smooth(points) : points;
     const last = points.at(-1);
     const said = last === undefined ? "nothing yet" : `${words(points[0][1])} at step ${points[0][0]}, ${words(last[1])} at step ${last[0]}`;
     node.setAttribute("aria-label", `${name}: ${said}`);
-    const thin = thinned(points);
+    const drawn = (kind, values) => svg("polyline", { class: kind, points: path(thinned(values), frame) });
     replace(
       node,
       grid(frame, words),
-      thin.length > 1 && svg("polyline", { class: mean ? "each" : "line", points: path(thin, frame) }),
-      mean && points.length > 1 && svg("polyline", { class: "line", points: path(thinned(smooth(points)), frame) }),
-      last !== undefined && svg("circle", { class: "end", cx: frame.x(last[0]), cy: frame.y((mean ? smooth(points).at(-1) : last)[1]), r: 2.5 }),
+      mean && points.length > 1 && drawn("each", points),
+      points.length > 1 && drawn("line", line),
+      last !== undefined && svg("circle", { class: "end", cx: frame.x(last[0]), cy: frame.y(line.at(-1)[1]), r: 2.5 }),
     );
   }
 
@@ -43,10 +44,10 @@ export function makeCurve(name, kind, words = short) {
 
 /** Where steps and values are in the drawing. */
 function frameOf(points, first, target, top) {
-  const values = points.map(([, value]) => value);
+  const reduced = (pick, from) => points.reduce((found, [, value]) => pick(found, value), from); // they may be too many to be arguments
   const end = Math.max(target, points.at(-1)?.[0] ?? 1, first + 1);
-  const low = top === null || values.length === 0 ? 0 : Math.floor(Math.min(...values) * 10) / 10;
-  const high = top ?? Math.max(...values, 1e-9);
+  const low = top === null || points.length === 0 ? 0 : Math.floor(reduced(Math.min, Infinity) * 10) / 10;
+  const high = top ?? reduced(Math.max, 1e-9);
   const span = high - low || 1;
   return {
     first,

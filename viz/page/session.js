@@ -16,13 +16,13 @@ export function makeSession({ store, compiler, notice, begin }) {
   let turn = 0; // of several programs asked for, only the last is shown
   let shown = null; // the last program that could be opened
 
-  /** Runs and compiles a program; what goes wrong is `store.state.error`. True when it is compiled. */
-  async function show(program, view = {}) {
+  /** Runs and compiles a program; what goes wrong is `store.state.error`. True when it is compiled. The editor gets its text, or another that is given. */
+  async function show(program, view = {}, text = program) {
     const mine = ++turn;
     const late = () => mine !== turn;
     const stage = view.stage ?? store.state.stage;
     const { source, part, name, files } = program;
-    store.set({ source, asked: part, name, ran: source, unfinished: source, error: null, busy: "Running the program" });
+    store.set({ source: text.source, asked: part, name: text.name, ran: source, unfinished: source, error: null, busy: "Running the program" });
     let opened = null;
     try {
       opened = await compiler.request("open", { source, part, name, ...(files ? { files } : {}) });
@@ -83,10 +83,7 @@ export function makeSession({ store, compiler, notice, begin }) {
     else if (shown === null) {
       await compiler.request("info").catch(() => null);
       store.set({ busy: null });
-    } else {
-      await show(shown, view);
-      if (source !== shown.source) store.set({ source, name });
-    }
+    } else await show(shown, view, { source, name });
   }
 
   /** Puts a program into the editor without running it. */

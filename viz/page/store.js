@@ -12,10 +12,21 @@ export function makeStore(state) {
     while (queue.length > 0) {
       const changed = queue.shift();
       for (const watcher of [...watchers]) {
-        if (watcher.keys.some((key) => changed.has(key))) watcher.run(state, changed);
+        if (watcher.keys.some((key) => changed.has(key))) tell(watcher, changed);
       }
     }
     queue = null;
+  }
+
+  /** What one watcher throws is reported, and keeps nothing from the others. */
+  function tell(watcher, changed) {
+    try {
+      watcher.run(state, changed);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   return {

@@ -17,7 +17,13 @@ export function makeTraining(compiler, changed) {
   let guesses = null; // the answer of `predict`, or {message}
   let running = false;
   let guessing = false;
+  let wanted = false; // how the last guesses are wanted
 
+  compiler.on("restarted", () => {
+    known = nothing();
+    guesses = null;
+    changed();
+  });
   compiler.on("train", (told) => {
     take(told);
     changed(told.accuracy !== null);
@@ -62,13 +68,18 @@ export function makeTraining(compiler, changed) {
 
   /** What the network says of held-out rows by now; `wrong` leaves out those that it is right about. */
   async function guess(wrong) {
+    wanted = wrong;
     if (guessing || known.done === 0) return;
     guessing = true;
-    try {
-      guesses = await compiler.request("predict", { count: SHOWN, wrong });
-    } catch (failure) {
-      guesses = { message: failure.message };
-    }
+    let asked;
+    do {
+      asked = wanted;
+      try {
+        guesses = await compiler.request("predict", { count: SHOWN, wrong: asked });
+      } catch (failure) {
+        guesses = failure.kind === "Stopped" ? null : { message: failure.message };
+      }
+    } while (asked !== wanted && guesses?.message === undefined);
     guessing = false;
     changed();
   }
