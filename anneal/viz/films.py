@@ -191,24 +191,13 @@ def _name(params: Params, key: str) -> str:
 
 def _whole(opened: Opened) -> Film:
     """The film of the program, compiled if it can be."""
-    trace = opened.compiled.trace
-    film = opened.kept.get(PROGRAM)
-    if film is None or film[0] is not trace:
-        film = trace, films.program(opened.traced.sink, films.over(opened.built.events, opened.known.same), trace)
-        opened.kept[PROGRAM] = film
-    made: Film = film[1]
-    return made
+    return opened.once(PROGRAM, lambda: films.program(opened.traced.sink, films.over(opened.built.events, opened.known.same), opened.compiled.trace))
 
 
 def _scenes(opened: Opened, stage: str) -> list[Scene]:
     """The scenes of a stage of the kernels."""
     done = opened.compiled
-    kept = opened.kept.get(f"scenes {stage}")
-    if kept is None or kept[0] is not done.trace:
-        kept = done.trace, films.scenes(done.trace, stage, [k.name for k in done.plan.kernels]), {}
-        opened.kept[f"scenes {stage}"] = kept
-    found: list[Scene] = kept[1]
-    return found
+    return opened.once(f"scenes {stage}", lambda: films.scenes(done.trace, stage, [k.name for k in done.plan.kernels]))
 
 
 def _shown(opened: Opened, name: str, number: int) -> Film:
@@ -219,7 +208,7 @@ def _shown(opened: Opened, name: str, number: int) -> Film:
     if name == PROGRAM:
         return _whole(opened)
     scene = _scenes(opened, name)[number]
-    kept: dict[int, Film] = opened.kept[f"scenes {name}"][2]
+    kept = opened.once(f"films {name}", dict[int, Film])
     if number not in kept:
         while len(kept) >= KEPT:
             del kept[next(iter(kept))]

@@ -87,13 +87,8 @@ def _targets(node: UOp, history: History) -> list[UOp]:
 
 
 def of_program(opened: Opened) -> list[dict[int, list[UOp]]]:
-    """The nodes of each line, for every kernel of a program; found once a compilation."""
-    trace = opened.compiled.trace
-    kept = opened.kept.get("lines")
-    if kept is None or kept[0] is not trace:
-        kept = opened.kept["lines"] = (trace, nodes_of_lines(trace.snapshots, opened.graph("lowered").history))
-    found: list[dict[int, list[UOp]]] = kept[1]
-    return found
+    """The nodes of each line, for every kernel of a program."""
+    return opened.once("lines", lambda: nodes_of_lines(opened.compiled.trace.snapshots, opened.graph("lowered").history))
 
 
 def kernel_number(opened: Opened, value: object) -> int:

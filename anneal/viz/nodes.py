@@ -113,7 +113,7 @@ def _ended(opened: Opened, node: UOp) -> tuple[list[int], list[list[int]]]:
     """The kernels that a node ended in, and the lines of their WGSL that say something of it; nothing while nothing is compiled."""
     if not opened.is_compiled or (node.op in LEAVES and node.op not in _MEMORY):
         return [], []
-    inside, said = _places(opened)
+    inside, said = opened.once("places", lambda: _places(opened))
     if node.op in _MEMORY:
         return inside.get(node, []), []
     reached = [b for b in opened.graph("lowered").history.became(node) if b.op not in LEAVES]
@@ -122,25 +122,21 @@ def _ended(opened: Opened, node: UOp) -> tuple[list[int], list[list[int]]]:
 
 
 def _places(opened: Opened) -> tuple[dict[UOp, list[int]], dict[UOp, list[list[int]]]]:
-    """For each node the kernels that it is in, and the lines that say something of it; found once a compilation."""
-    trace = opened.compiled.trace
-    kept = opened.kept.get("places")
-    if kept is None or kept[0] is not trace:
-        inside: dict[UOp, list[int]] = {}
-        for number, graph in enumerate(opened.graph("kernels").graphs):
-            for u in toposort(*graph):
-                inside.setdefault(u, []).append(number)
-        for number, graph in enumerate(opened.graph("lowered").graphs):
-            for u in graph:
-                if u.op not in LEAVES and number not in inside.setdefault(u, []):
-                    inside[u].append(number)
-        said: dict[UOp, list[list[int]]] = {}
-        for number, found in enumerate(lines.of_program(opened)):
-            for at, uops in found.items():
-                for u in uops:
-                    said.setdefault(u, []).append([number, at])
-        kept = opened.kept["places"] = (trace, inside, said)
-    return kept[1], kept[2]
+    """For each node the kernels that it is in, and the lines that say something of it."""
+    inside: dict[UOp, list[int]] = {}
+    for number, graph in enumerate(opened.graph("kernels").graphs):
+        for u in toposort(*graph):
+            inside.setdefault(u, []).append(number)
+    for number, graph in enumerate(opened.graph("lowered").graphs):
+        for u in graph:
+            if u.op not in LEAVES and number not in inside.setdefault(u, []):
+                inside[u].append(number)
+    said: dict[UOp, list[list[int]]] = {}
+    for number, found in enumerate(lines.of_program(opened)):
+        for at, uops in found.items():
+            for u in uops:
+                said.setdefault(u, []).append([number, at])
+    return inside, said
 
 
 def locate(state: State, params: Params) -> messages.Id:

@@ -236,11 +236,7 @@ async def _sampled(opened: Opened, bench: Bench, number: int) -> list[tuple[int,
 
 def _bodies(opened: Opened) -> list[UOp]:
     """Each kernel's body before it was lowered: a SINK of STOREs into PARAMs, which are its bindings."""
-    if "bodies" not in opened.kept:
-        work = pipeline.compile_until(opened.traced.sink, opened.compiled.target, "lowered")
-        opened.kept["bodies"] = [b.sink for b in work.bound]
-    bodies: list[UOp] = opened.kept["bodies"]
-    return bodies
+    return opened.once("bodies", lambda: [b.sink for b in pipeline.compile_until(opened.traced.sink, opened.compiled.target, "lowered").bound])
 
 
 def _judged(how: Literal["whole", "sample"], verdicts: Sequence[Verdict | None], what: str) -> Checked:

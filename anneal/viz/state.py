@@ -18,8 +18,8 @@ This is what answers are made from. An answer is a function `(state, params) -> 
     opened.graph(stage)                 the `view.graph.Graph` of a stage among STAGES, with history and names
     opened.ids.number(u), .uop(number)  ids of UOps, both ways, as long as the program is open
     opened.rows(nodes)                  the rows of those nodes that the page has not been told of
-    opened.kept                         a dict for whatever an answer wants to keep with the program
-    opened.closing                      functions to call when another program is opened (a training stops)
+    opened.once(key, make)              what `make` finds of the compilation, found once
+    opened.closing                      functions to call when another program is opened
 
 >>> State().program is None
 True
@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from anneal.codegen.target import Target
 from anneal.errors import UsageError
@@ -53,6 +53,7 @@ from anneal.view.nodes import Kernel
 from anneal.viz import rows
 from anneal.viz.messages import Row
 
+Result = TypeVar("Result")
 STAGES: Final = ("tensor", "backward", "simplified", "kernels", "lowered")
 """The stages that have a graph. `tensor` is the forward pass, `backward` the whole program as the compiler is given it."""
 
@@ -104,12 +105,12 @@ class Opened:
     target: Target = field(default_factory=Target.portable)
     """What `compiled` is compiled for."""
     ids: Ids = field(default_factory=Ids)
-    kept: dict[str, Any] = field(default_factory=dict)
     closing: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._told: set[UOp] = set()
         self._folds = rows.Folds()
+        self._found: dict[str, Any] = {}
         inputs = (u for u in toposort(self.traced.sink) if u.op is Ops.PARAM)
         self._made = {u: self.traced.buffers[u.arg[0]].uop.origin for u in inputs}
 
@@ -151,9 +152,17 @@ class Opened:
         """The program compiled for a target; the graphs are those of the last one asked for."""
         if target != self.target:
             self.target = target
+            self._found.clear()
             self.__dict__.pop("compiled", None)
             self.__dict__.pop("_graphs", None)
         return self.compiled
+
+    def once(self, key: str, make: Callable[[], Result]) -> Result:
+        """What `make` finds of the compilation, found once for each target."""
+        if key not in self._found:
+            self._found[key] = make()
+        found: Result = self._found[key]
+        return found
 
     def graph(self, stage: object) -> Graph:
         """The program after a stage. Raises UsageError for a stage that has no graph."""
@@ -200,7 +209,7 @@ class Opened:
         ]  # fmt: skip
 
     def close(self) -> None:
-        """Let go of everything; what was running on the program is told to stop."""
+        """Let go of everything."""
         for stop in self.closing:
             stop()
         self.closing.clear()
