@@ -22,7 +22,6 @@ from anneal.ir import build
 from anneal.ir.dtype import DType, Scalar
 from anneal.ir.uop import UOp
 from anneal.runtime.base import Device, Storage
-from anneal.runtime.device import get_device
 from anneal.tensor import host, realize
 from anneal.tensor.storage import Buffer
 
@@ -68,7 +67,7 @@ class Values:
 
 async def given(program: realize.Program, names: Sequence[str], device: Device) -> list[Values]:
     """The values of a program's inputs, by slot. Raises DeviceError where the device cannot compute or read them."""
-    known = _computed(program.buffers, device)
+    known = await _computed(program.buffers, device)
     own = {b: b.storage for b in program.buffers if b.storage is not None and b.device == device.name} | known
     wanted = [b for b in program.buffers if b in own]
     found = dict(zip(wanted, await device.read_many_async([(own[b], b.nbytes) for b in wanted]), strict=True))
@@ -76,11 +75,11 @@ async def given(program: realize.Program, names: Sequence[str], device: Device) 
         if isinstance(buffer.pending, bytes):
             found[buffer] = host.padded(buffer.pending)
         elif buffer not in found:
-            found[buffer] = get_device(buffer.device).read(buffer.storage, buffer.nbytes)
+            found[buffer] = await realize.read_async(buffer)
     return [Values(name, b.shape, b.dtype, found[b]) for name, b in zip(names, program.buffers, strict=True)]
 
 
-def _computed(buffers: Iterable[Buffer], device: Device) -> dict[Buffer, Storage]:
+async def _computed(buffers: Iterable[Buffer], device: Device) -> dict[Buffer, Storage]:
     """Storages with the values of buffers that are still graphs, and of what those graphs read."""
     traced: dict[Buffer, realize.Program] = {}
     stack = list(buffers)
@@ -92,16 +91,16 @@ def _computed(buffers: Iterable[Buffer], device: Device) -> dict[Buffer, Storage
     done: dict[Buffer, Storage] = {}
     while waiting := [b for b in traced if b not in done]:
         ready = [b for b in waiting if all(x in done or x not in traced for x in traced[b].buffers)]
-        done |= _compute(ready, done, device)
+        done |= await _compute(ready, done, device)
     return done
 
 
-def _compute(ready: Sequence[Buffer], done: dict[Buffer, Storage], device: Device) -> dict[Buffer, Storage]:
+async def _compute(ready: Sequence[Buffer], done: dict[Buffer, Storage], device: Device) -> dict[Buffer, Storage]:
     """Storages with the values of buffers whose graphs read only what is known; equal graphs share one."""
     graphs = list(dict.fromkeys(build.contiguous(b.pending) for b in ready if isinstance(b.pending, UOp)))
     program = realize.trace(graphs)
     plan = realize.compile_program(program, device.target)
-    leaves = [done[b] if b in done else _copied(b, device) for b in program.buffers]
+    leaves = [done[b] if b in done else await _copied(b, device) for b in program.buffers]
     made = [device.allocate(int(b.bytes)) for b in plan.buffers if b.role == "output"]
     device.execute(plan, [*leaves, *made])
     bound = [*leaves, *made]
@@ -109,12 +108,11 @@ def _compute(ready: Sequence[Buffer], done: dict[Buffer, Storage], device: Devic
     return {b: placed[build.contiguous(b.pending)] for b in ready if isinstance(b.pending, UOp)}
 
 
-def _copied(buffer: Buffer, device: Device) -> Storage:
+async def _copied(buffer: Buffer, device: Device) -> Storage:
     """Storage of the device with a buffer's values; the buffer's own where it is there."""
     if buffer.storage is not None and buffer.device == device.name:
         storage: Storage = buffer.storage
         return storage
     storage = device.allocate(buffer.nbytes)
-    held = buffer.pending if isinstance(buffer.pending, bytes) else get_device(buffer.device).read(buffer.storage, buffer.nbytes)
-    device.write(storage, held)
+    device.write(storage, await realize.read_async(buffer))
     return storage
