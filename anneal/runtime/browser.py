@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from anneal.codegen.target import UNIT
@@ -38,6 +39,8 @@ class BrowserDevice(GPU):
         """What went wrong in an epoch: what plans wrote in it cannot be read."""
         self._broken: list[Any] = []
         """Buffers that there was no memory for."""
+        self._lent: list[list[Block]] = []
+        """Temporaries of plans that are run in several submits, which may wait between two of them."""
 
     @property
     def lost(self) -> bool:
@@ -114,15 +117,32 @@ class BrowserDevice(GPU):
     async def profile_async(self, plan: Plan, storages: Sequence[Storage], symbols: Mapping[str, int] | None = None) -> list[float]:
         """Run a plan and return each kernel's seconds by `clock`. Browsers round timestamps, Chrome to a tenth of a millisecond."""
         commands, ran = self._commands(plan, storages, symbols)
-        seconds = iter(await (self._stamped if self.clock == "timestamp-query" else self._clocked)(commands))
+        with self._keeping_temporaries():
+            seconds = iter(await (self._stamped if self.clock == "timestamp-query" else self._clocked)(commands))
         await self._settle()
         return [next(seconds) if done else 0.0 for done in ran]
+
+    @contextmanager
+    def _keeping_temporaries(self) -> Iterator[None]:
+        """Inside, the temporaries of the plan that was recorded last are no other plan's."""
+        kept = self._scratch
+        self._lent.append(kept)
+        try:
+            yield
+        finally:
+            self._lent = [lent for lent in self._lent if lent is not kept]
+            if self._scratch is not kept:
+                for block in kept:
+                    self._pool.give(block.room, block)
 
     def _commands(self, plan: Plan, storages: Sequence[Storage], symbols: Mapping[str, int] | None) -> tuple[list[Command], list[bool]]:
         """What running a plan dispatches, and for each kernel whether it does; notes what will be written."""
         self._queue.alive()
         inputs = len(plan.inputs)
         self._check_values(storages[:inputs])
+        if self._scratch and any(lent is self._scratch for lent in self._lent):
+            self._forget()
+            self._scratch = []
         recording = self._recording(plan, storages, symbols)
         for storage in (*storages[inputs:], *(storages[at] for at in plan.assigned)):
             self._own(storage).epoch = self._epoch

@@ -80,11 +80,11 @@ class Queue:
             self._checks.append((self._device.popErrorScope(), words))
 
     async def settle(self) -> None:
-        """Raise DeviceError for the first thing that has gone wrong since the last time, once that is known."""
+        """Raise DeviceError for the first thing that has gone wrong from the last time to this call, once that is known."""
+        checks, self._checks = self._checks, []  # what others submit meanwhile is theirs to settle
         async with self._settling:
             found: list[str] = []
-            while self._checks:
-                promise, words = self._checks.pop(0)
+            for promise, words in checks:
                 error = await self.arrived(promise)
                 if error is not None:
                     found.append(await words(str(error.message)))

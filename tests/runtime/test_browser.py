@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kernel_cases import copy
+from kernel_cases import copy, with_temporaries
 
 from anneal.errors import DeviceError, NoDeviceError
 from anneal.runtime import browser
@@ -80,6 +80,7 @@ class Encoder:
         self.copies: list[tuple[Any, ...]] = []
         self.dispatched = 0
         self.passes = 0
+        self.bound: list[Any] = []
 
     def copyBufferToBuffer(self, *copied: Any) -> None:  # noqa: N802
         self.copies.append(copied)
@@ -91,8 +92,8 @@ class Encoder:
     def setPipeline(self, _pipeline: Any) -> None:  # noqa: N802
         pass
 
-    def setBindGroup(self, _index: int, _group: Any) -> None:  # noqa: N802
-        pass
+    def setBindGroup(self, _index: int, group: Any) -> None:  # noqa: N802
+        self.bound += group
 
     def dispatchWorkgroups(self, *_count: int) -> None:  # noqa: N802
         self.dispatched += 1
@@ -147,8 +148,9 @@ class GPU:
     def createBindGroupLayout(self, _: Any) -> Any:  # noqa: N802
         return self.made("layout")
 
-    def createBindGroup(self, _: Any) -> Any:  # noqa: N802
-        return self.made("group")
+    def createBindGroup(self, made: Any) -> Any:  # noqa: N802
+        self.made("group")
+        return [entry["resource"]["buffer"] for entry in made["entries"]]
 
     def createShaderModule(self, _: Any) -> Any:  # noqa: N802
         self.made("module")
@@ -462,7 +464,56 @@ def test_kernels_are_timed_with_and_without_the_device_s_clock(features: tuple[s
     assert (seconds[0] > 0) is not bool(features), "this GPU's timestamps stand still"
 
 
+def test_a_plan_that_is_clocked_in_pieces_has_its_temporaries_to_itself() -> None:
+    """Other work goes on between its kernels, and may use neither what they pass on to one another, nor more memory each time."""
+    tab = Browser()
+    device = tab.open()
+    plan = with_temporaries().plan
+    pairs = [[device.allocate(1024), device.allocate(1024)] for _ in range(2)]
+    named = {id(device._block(storage).buffer) for pair in pairs for storage in pair}
+
+    async def work() -> tuple[set[int], set[int]]:
+        tab.gpu.done, tab.gpu.submitted = Promise(pending=True), []
+        clocked = asyncio.ensure_future(device.profile_async(plan, pairs[0]))
+        await asyncio.sleep(0.01)
+        device.execute(plan, pairs[1])
+        tab.gpu.done.settle()
+        assert len(await clocked) == 3
+        other, *own = [{id(buffer) for buffer in encoder.bound} - named for encoder in tab.gpu.submitted]
+        return other, set.union(*own)
+
+    for _ in range(3):
+        other, own = run(work())
+        assert len(other) == len(own) == 2
+        assert not other & own
+        count = len(tab.gpu.buffers)
+    run(work())
+    assert len(tab.gpu.buffers) == count
+
+
 # What goes wrong.
+
+
+def test_what_fails_while_somebody_waits_is_told_to_whom_it_concerns() -> None:
+    tab = Browser()
+    device = tab.open()
+    slow, pop = Promise(pending=True), tab.gpu.popErrorScope
+    tab.gpu.popErrorScope = lambda: (pop(), slow)[1]  # type: ignore[method-assign]
+    storages = [device.allocate(1024), device.allocate(1024)]
+    tab.gpu.popErrorScope = pop  # type: ignore[method-assign]
+
+    async def work() -> None:
+        waiting = asyncio.ensure_future(device.wait_async())
+        await asyncio.sleep(0.01)
+        tab.gpu.fails["module"] = "no"
+        device.execute(copy().plan, storages)
+        slow.settle(NULL)
+        await waiting
+        for _ in range(2):
+            with pytest.raises(DeviceError, match="kernel copy: the device rejects it: no"):
+                await device.read_many_async([(storages[1], 4)])
+
+    run(work())
 
 
 def test_a_rejected_kernel_is_told_with_its_line_and_its_values_are_gone() -> None:
