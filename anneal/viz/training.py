@@ -134,14 +134,19 @@ class Session:
         program = Program(settings.example, batch=settings.batch, optimizer=settings.optimizer, seed=settings.seed, lr=lr)
         guesses = Guesses(program, device)
         trainer = Trainer(program, device, target=Target.portable())
-        self.lr = float((await read(program.optimizer.lr, device))[0])
+        own = float((await read(program.optimizer.lr, device))[0])
         self.trainer, self.guesses = trainer, guesses
+        if self.lr is None:
+            self.lr = own
+        else:  # it was changed meanwhile
+            self.rate(self.lr)
         return trainer
 
     def rate(self, lr: float) -> None:
-        """Train at another rate from the next step on."""
+        """Train at another rate from the next step on; while the step is being compiled, from the first one on."""
         if self.trainer is not None:
             self.trainer.program.optimizer.set_lr(lr)
+        if self.trainer is not None or self.running:
             self.lr = lr
 
     def stop(self) -> None:

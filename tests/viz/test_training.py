@@ -157,6 +157,14 @@ def test_another_rate_holds_from_the_next_window_and_compiles_nothing(page: Page
     assert [event["accuracy"] for event in page.events if event["accuracy"] is not None][-1] > held[-1]
 
 
+def test_a_rate_that_is_set_while_it_compiles_holds_from_the_first_step(page: Page) -> None:
+    page.react = lambda event: event["state"] == "compiling" and page.change(lr=0.0)
+    page.train(steps=20)
+    held = [event["accuracy"] for event in page.events if event["accuracy"] is not None]
+    assert page.events[-1]["lr"] == 0
+    assert held == [held[0]] * len(held), "nothing is learned at a rate of 0"
+
+
 def test_another_model_batch_optimiser_or_seed_is_another_training(page: Page) -> None:
     page.train(steps=3)
     for more in ({"batch": 32}, {"optimizer": "adam"}, {"seed": 1}, {"model": "mlp"}):
