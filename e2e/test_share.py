@@ -60,11 +60,12 @@ def test_a_step_of_the_rewrites_is_in_the_address(open_page: Open) -> None:
     expect(page.locator("#panel-rewrites")).to_have_text(shown, use_inner_text=True)
 
 
-def test_a_node_is_named_so_that_another_tab_finds_it(open_page: Open) -> None:
-    page = open_page("example=mlp&stage=simplified")
+@pytest.mark.parametrize("stage", ["simplified", "wgsl"])
+def test_a_node_is_named_so_that_another_tab_finds_it(open_page: Open, stage: str) -> None:
+    page = open_page(f"example=mlp&stage={stage}&pane=node")
     search = page.locator("#graph input[type=search]")
     search.fill("op:exp2")
-    expect(page.locator("#graph")).to_contain_text("1 found")
+    expect(page.locator("#graph")).to_contain_text(re.compile(r"\d+ found"))
     search.press("Enter")
     said(page, "node=")
     expect(page.locator("#panel-node")).to_contain_text("exp2")

@@ -42,7 +42,19 @@ export function element(value) {
   return size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(5))) : value.toExponential(3);
 }
 
-/** How many there are of something: `1 kernel`, `7 kernels`. */
-export function many(number, word) {
-  return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+/** A number in three digits, for where there is little room. */
+export function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e4 || size < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+}
+
+/** A part of all: `97.2%`. */
+export function percent(part) {
+  return `${Number((100 * part).toFixed(1))}%`;
+}
+
+/** How many there are of something: `1 kernel`, `7 kernels`; `more` is the plural of a word that needs one of its own. */
+export function many(number, word, more = `${word}s`) {
+  return `${number.toLocaleString("en")} ${number === 1 ? word : more}`;
 }

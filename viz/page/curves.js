@@ -1,5 +1,6 @@
 // Small charts of values over steps: a faint line of every value, a strong one of their mean, the axes' ends in words.
 
+import { short } from "./amounts.js";
 import { replace, svg } from "./dom.js";
 
 const WIDTH = 320; // user units; the drawing is as wide as its place
@@ -89,11 +90,4 @@ function smooth(points) {
     mean = MEMORY * mean + (1 - MEMORY) * value;
     return [step, mean];
   });
-}
-
-/** A number in few characters. */
-export function short(value) {
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  return size >= 1e4 || size < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
 }

@@ -1,5 +1,6 @@
 // Held-out rows as small pictures, each with what the network says: a sign for right and wrong beside the colour, and its certainty.
 
+import { percent } from "./amounts.js";
 import { el, replace } from "./dom.js";
 
 /**
@@ -57,7 +58,7 @@ function card({ row, pixels, truth, said, probabilities }, { width, height }, pr
  * A picture in shades of grey, dark ink on light paper in both themes.
  * @param {number[]} pixels from 0, the paper, to 1, the ink; row by row
  */
-export function picture(pixels, width, height) {
+function picture(pixels, width, height) {
   const canvas = el("canvas", { class: "digit-picture", width, height, "aria-hidden": "true" });
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
@@ -84,8 +85,4 @@ function bar(value, name, truth, said) {
   meter.style.width = percent(value);
   const mark = truth ? (said ? "✓" : "is") : said ? "✗" : "";
   return el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "bar-mark" }, mark), el("td", { class: "bar-track" }, meter), el("td", { class: "bar-value" }, percent(value)));
-}
-
-function percent(part) {
-  return `${(100 * part).toFixed(part > 0.995 || part < 0.005 ? 0 : 1)}%`;
 }

@@ -1,14 +1,15 @@
 // Files to take home: the graph and the plan as JSON, the kernels as WGSL, the picture as SVG and PNG.
 
 import { el } from "./dom.js";
+import { graphStage } from "./stages.js";
 
 /**
  * What can be exported: title, what it is, and how to make it, as `{name, type, data}`.
  * @param {object} context store, compiler, graph
  */
-export function exportsOf({ store, compiler, graph }) {
+function exportsOf({ store, compiler, graph }) {
   const asked = (what) => async () => {
-    const { name, type, text } = await compiler.request("export", { what, stage: store.state.stage });
+    const { name, type, text } = await compiler.request("export", { what, stage: graphStage(store.state.stage) });
     return { name, type, data: text };
   };
   const drawn = (kind, type) => async () => ({ name: `${fileName(store.state.name)}-${store.state.stage}.${kind}`, type, data: await graph[kind]() });
@@ -22,12 +23,12 @@ export function exportsOf({ store, compiler, graph }) {
 }
 
 /** A name of a file from a program's name: letters, digits, dots and dashes. */
-export function fileName(name) {
+function fileName(name) {
   return (name ?? "").replace(/[^\p{L}\p{N}.-]+/gu, "-").replace(/^[-.]+|[-.]+$/gu, "").slice(0, 60) || "program";
 }
 
 /** Hands a file to the browser. */
-export function download({ name, type, data }) {
+function download({ name, type, data }) {
   const address = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type }));
   const link = el("a", { href: address, download: name });
   document.body.append(link);
@@ -39,7 +40,7 @@ export function download({ name, type, data }) {
 /** A button that opens the list of exports. */
 export function makeExports(context) {
   const { notice, store } = context;
-  const button = el("button", { type: "button", class: "button quiet", "aria-expanded": "false", "aria-haspopup": "true", onclick: () => toggle() }, "Export");
+  const button = el("button", { type: "button", class: "button quiet", "aria-expanded": "false", onclick: () => toggle() }, "Export");
   const menu = el("div", { class: "menu", hidden: true });
 
   async function make(title, run) {

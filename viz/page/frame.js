@@ -1,5 +1,6 @@
 // What stands around the panes: the landing header, the bar's tools, what the page is busy with, and the foot.
 
+import { copyText } from "./copying.js";
 import { el, replace } from "./dom.js";
 import { keep, recall } from "./memory.js";
 
@@ -94,9 +95,6 @@ export function missing(found) {
 }
 
 function fingerprint(text, notice) {
-  const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    notice("The plan's fingerprint is copied.", { key: "copied" });
-  };
+  const copy = () => copyText(text, "The plan's fingerprint is copied.", notice);
   return el("button", { type: "button", class: "mono only-wide", title: `The plan's fingerprint ${text}: the same natively. Click to copy`, onclick: copy }, text.slice(0, 12));
 }

@@ -9,6 +9,7 @@ import { makeTools } from "./graph_tools.js";
 import { makeMinimap } from "./minimap.js";
 import { pngOf, svgOf } from "./picture.js";
 import { makeSearch } from "./search.js";
+import { graphStage } from "./stages.js";
 import { makeTip, spoken } from "./graph_words.js";
 
 const FADE = 220; // milliseconds in which nodes come and go
@@ -202,7 +203,7 @@ class Pane {
     const { node, stage, opened } = store.state;
     if (scene !== null && node !== null && (changed.has("stage") || changed.has("scene")) && scene.find(node) < 0) {
       const mine = this.turn;
-      const { ids, rows } = await this.compiler.request("follow", { id: node, stage: stage === "wgsl" ? "lowered" : stage }).catch(() => ({ ids: [], rows: [] }));
+      const { ids, rows } = await this.compiler.request("follow", { id: node, stage: graphStage(stage) }).catch(() => ({ ids: [], rows: [] }));
       this.nodes.tell(rows ?? []);
       const found = ids.find((id) => scene.find(id) >= 0);
       if (mine === this.turn && opened === store.state.opened && node === store.state.node && found !== undefined) store.set({ node: found });

@@ -3,7 +3,7 @@
 const PAN = 80; // pixels
 
 /** Listen to the keys of the canvas. */
-export function followKeys(canvas, pane, { store }) {
+export function followKeys(canvas, pane, context) {
   const zoom = (factor) => {
     pane.byHand();
     pane.camera.zoom(factor);
@@ -19,8 +19,8 @@ export function followKeys(canvas, pane, { store }) {
     "=": () => zoom(1.25),
     "-": () => zoom(0.8),
     "c": () => collapse(pane),
-    "Enter": () => open(pane, store),
-    " ": () => open(pane, store),
+    "Enter": () => open(pane, context),
+    " ": () => open(pane, context),
     "ArrowUp": () => along(pane, false),
     "ArrowDown": () => along(pane, true),
     "ArrowLeft": () => aside(pane, -1),
@@ -74,11 +74,14 @@ function end(pane, side) {
   if (best >= 0) pane.select(best);
 }
 
-function open(pane, store) {
+function open(pane, { store, reveal }) {
   const box = begun(pane);
   if (box < 0) return;
   if (pane.scene.groups[box] !== null) pane.toggle(pane.scene.groups[box]);
-  else store.set({ pane: "node" });
+  else {
+    reveal?.("inspect");
+    store.set({ pane: "node" });
+  }
 }
 
 function collapse(pane) {

@@ -1,16 +1,17 @@
 // What the graph pane shows for a state of the page: which scene, at which step, and how its boxes are grouped. Answers and layouts are kept.
 
+import { many } from "./amounts.js";
 import { Film, still } from "./film.js";
 import { plan, Scene } from "./graph_scene.js";
 import { makeLayouts } from "./layouts.js";
 import { filmsOf } from "./rewrites_films.js";
+import { graphStage, PROGRAM } from "./stages.js";
 
-const PROGRAM = ["tensor", "backward", "simplified"];
 const MANY = 1500; // drawn nodes from which kernels start collapsed
 const KEPT = 24; // laid-out scenes
 
 /** The step at which a stage ends in a scene. */
-export function endOf(scene, stage) {
+function endOf(scene, stage) {
   const at = PROGRAM.indexOf(stage);
   if (at < 0) return scene.steps.length;
   return scene.steps.findLastIndex((step) => PROGRAM.indexOf(step.stage) <= at) + 1;
@@ -30,21 +31,22 @@ export function makeSource(context, measure) {
   let decided = new Set();
 
   function asked(kind, params) {
+    const mine = answers;
     const key = `${kind} ${JSON.stringify(params)}`;
-    if (!answers.has(key)) {
+    if (!mine.has(key)) {
       const answer = compiler.request(kind, params).then((told) => {
         nodes.tell(told.rows ?? []);
         return told;
       });
-      answers.set(key, answer);
-      answer.catch(() => answers.delete(key));
+      mine.set(key, answer);
+      answer.catch(() => mine.delete(key));
     }
-    return answers.get(key);
+    return mine.get(key);
   }
 
   /** The scene's film and what names its groups; which step. */
   async function chosen({ stage, scene, step, compiled }) {
-    const drawn = stage === "wgsl" ? "lowered" : stage;
+    const drawn = graphStage(stage);
     const whole = PROGRAM.includes(drawn);
     if (compiled !== null && (whole || scene !== null)) {
       const told = await films.scene(drawn, whole ? 0 : scene);
@@ -131,7 +133,7 @@ function moduleGroup(row, collapsed) {
 
 /** What is written on a group's box or frame: a title and a note. */
 function titleOf(group, count, names, modules) {
-  const nodesText = `${count} node${count === 1 ? "" : "s"}`;
+  const nodesText = many(count, "node");
   const kernel = /^kernel (\d+)$/u.exec(group);
   if (kernel) {
     const { name, phases } = names[Number(kernel[1])];

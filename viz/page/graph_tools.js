@@ -1,5 +1,6 @@
 // The tools above the graph: search, what is folded, what is collapsed, zoom.
 
+import { many } from "./amounts.js";
 import { el } from "./dom.js";
 
 /** The tools. `draw(scene)` shows what they say of a scene. */
@@ -49,6 +50,5 @@ function counted(scene) {
   let nodes = 0;
   for (const id of scene.film.ids) if (id >= 0) nodes += 1;
   const boxes = scene.living;
-  const many = (number, what, more = `${what}s`) => `${number.toLocaleString("en")} ${number === 1 ? what : more}`;
   return boxes === nodes ? many(nodes, "node") : `${many(nodes, "node")} in ${many(boxes, "box", "boxes")}`;
 }

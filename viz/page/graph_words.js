@@ -1,12 +1,13 @@
 // What the graph says in words: the tip beside the pointer, and what a screen reader is told of the selected node.
 
+import { many } from "./amounts.js";
 import { el, replace } from "./dom.js";
 import { PHASES, typeText } from "./nodes.js";
 
 const AWAY = 14; // pixels from the pointer
 
 /** Lines that say what a box is. */
-export function wordsOf(scene, box) {
+function wordsOf(scene, box) {
   const { label, extra, note } = scene.texts[box];
   if (scene.groups[box] !== null) return [label, note, "Click to open"];
   const row = scene.nodes.get(scene.id[box]);
@@ -17,8 +18,7 @@ export function wordsOf(scene, box) {
 
 /** What a screen reader is told of the selected box. */
 export function spoken(scene, box) {
-  const many = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
-  const around = `reads ${many(scene.beside(box, false).length, "box").replace("boxs", "boxes")}, read by ${scene.beside(box, true).length}`;
+  const around = `reads ${many(scene.beside(box, false).length, "box", "boxes")}, read by ${scene.beside(box, true).length}`;
   return `${wordsOf(scene, box).filter((line) => line !== "Click to open").join(", ")}; ${around}`;
 }
 

@@ -2,18 +2,18 @@
 
 import { bytes, count, many, shape } from "./amounts.js";
 import { el } from "./dom.js";
-import { PHASES } from "./nodes.js";
+import { PHASES, phaseOf } from "./nodes.js";
 
 /** A phase's mark: symbol and name, in its colour. */
 export function phaseTag(name) {
-  const { symbol } = PHASES.find((phase) => phase.name === name);
+  const { symbol } = phaseOf(name);
   return el("span", { class: ["tag", name] }, symbol, " ", name);
 }
 
 /** The symbols of a kernel's phases, the fused mark last. */
 export function symbols(kernel) {
   const marks = kernel.phases.map((name) => {
-    const { symbol } = PHASES.find((phase) => phase.name === name);
+    const { symbol } = phaseOf(name);
     return el("span", { class: `kernels-symbol ${name}`, "aria-hidden": "true" }, symbol);
   });
   if (kernel.phases.length > 1) marks.push(el("span", { class: "kernels-symbol fused", "aria-hidden": "true" }, "▪"));

@@ -1,6 +1,7 @@
 // The kernels pane: the kernels of the plan, and of the chosen one its WGSL, linked line by line to the graph.
 
 import { bytes, many } from "./amounts.js";
+import { copyText } from "./copying.js";
 import { el, replace } from "./dom.js";
 import { makeCode } from "./kernel_code.js";
 import { boundaries, buffers, costs, fused, phaseTag, phaseWords, plan, symbols } from "./kernel_facts.js";
@@ -67,6 +68,7 @@ export function mount(element, context) {
   store.on(["compiled"], whole);
   store.on(["kernel"], one);
   store.on(["node", "stage"], () => links.mark());
+  store.on(["pane"], () => links.ask());
   whole();
 }
 
@@ -104,15 +106,7 @@ function section(title, note, content) {
 }
 
 function copyButton(text, label, content, { notice }) {
-  const copied = async () => {
-    try {
-      await navigator.clipboard.writeText(content());
-      notice?.("Copied.", { key: "copied" });
-    } catch {
-      notice?.("The browser does not let this page copy. Select the text and copy it by hand.", { kind: "error", key: "copied" });
-    }
-  };
-  return el("button", { type: "button", class: "button quiet kernels-copy", "aria-label": label, onclick: copied }, text);
+  return el("button", { type: "button", class: "button quiet kernels-copy", "aria-label": label, onclick: () => copyText(content(), "Copied.", notice) }, text);
 }
 
 /** Between lines and nodes. */
@@ -121,17 +115,27 @@ function makeLinks({ store, compiler }) {
   let known = NONE;
   let turn = 0;
   let own = null; // the node that a click on a line has chosen: its lines need no scrolling to
+  let wanted = null; // the kernel whose lines are still to be asked for
 
-  async function show(kernel) {
-    const mine = ++turn;
+  function show(kernel) {
+    turn += 1;
     known = NONE;
+    wanted = kernel;
+    ask();
+  }
+
+  /** Asks once somebody looks: a compilation is not held up by what nobody sees. */
+  async function ask() {
+    if (wanted === null || store.state.pane !== "kernels") return;
+    const kernel = wanted;
+    const mine = turn;
+    wanted = null;
     try {
       const found = await compiler.request("lines", { kernel });
       if (mine !== turn) return;
       known = read(found);
-    } catch (error) {
-      if (mine === turn && error.kind !== "Stopped") known = NONE;
-      return;
+    } catch {
+      return; // the text stands without its links
     }
     code.say(new Set(known.lines.keys()));
     mark();
@@ -151,7 +155,7 @@ function makeLinks({ store, compiler }) {
     if (own !== null) code.mark(new Set([line, ...(known.nodes.get(own) ?? [])]), true);
   }
 
-  return { show, mark, choose, follow: (view) => void (code = view) };
+  return { show, ask, mark, choose, follow: (view) => void (code = view) };
 }
 
 function read({ lines, stages }) {

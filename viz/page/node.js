@@ -1,8 +1,9 @@
 // The pane of the chosen node: what it is, where it comes from, what it became, all of it linked.
 
 import { el, replace } from "./dom.js";
-import { PHASES, typeText } from "./nodes.js";
+import { PHASES, phaseOf, typeText } from "./nodes.js";
 import { storyOf } from "./node_story.js";
+import { graphStage } from "./stages.js";
 
 const MOST = 12; // links in a list before the rest is asked for
 
@@ -30,9 +31,9 @@ export function mount(element, context) {
       return;
     }
     try {
-      const doc = await compiler.request("node", { id: node, stage: stage === "wgsl" ? "lowered" : stage });
+      const doc = await compiler.request("node", { id: node, stage: graphStage(stage) });
+      nodes.tell(doc.rows); // also when it is late: they come once
       if (mine !== turn) return;
-      nodes.tell(doc.rows ?? []);
       replace(content, parts(doc, context));
     } catch (error) {
       if (mine !== turn) return;
@@ -64,7 +65,7 @@ function parts(doc, context) {
 }
 
 function head(doc) {
-  const phase = PHASES.find(({ name }) => name === doc.phase) ?? PHASES[0];
+  const phase = phaseOf(doc.phase);
   const type = typeText(doc);
   return el(
     "header",
@@ -105,7 +106,7 @@ function list(title, ids, context) {
 }
 
 /** A link that chooses a node. */
-export function nodeLink(id, { store, nodes, graph }) {
+function nodeLink(id, { store, nodes, graph }) {
   const row = nodes.get(id);
   const { symbol, name } = PHASES[row.phase];
   const choose = () => {

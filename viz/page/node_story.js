@@ -1,5 +1,6 @@
 // How a node came to be: the steps that led to it, the oldest first, each with its rule.
 
+import { many } from "./amounts.js";
 import { el } from "./dom.js";
 
 const SHOWN = 6; // steps that are shown before the earlier ones are asked for
@@ -13,7 +14,7 @@ export function storyOf(doc, { store }) {
     "section",
     { class: "node-story" },
     el("h3", {}, doc.made.at(-1).ruled ? ["Made by ", el("code", {}, doc.made.at(-1).by)] : "How it came to be"),
-    earlier.length > 0 && el("details", {}, el("summary", {}, `${earlier.length} earlier step${earlier.length > 1 ? "s" : ""}`), el("ol", {}, earlier)),
+    earlier.length > 0 && el("details", {}, el("summary", {}, many(earlier.length, "earlier step")), el("ol", {}, earlier)),
     el("ol", {}, steps.slice(-SHOWN)),
   );
 }

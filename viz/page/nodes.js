@@ -12,6 +12,11 @@ export const PHASES = [
   { name: "update", symbol: "↻", dash: [1.5, 3.5] },
 ];
 
+/** A phase by its name. */
+export function phaseOf(name) {
+  return PHASES.find((phase) => phase.name === name) ?? PHASES[0];
+}
+
 const UNKNOWN = Object.freeze({ op: "?", dtype: "", shape: null, src: [], label: "?", phase: 0, flags: 0, line: 0, module: null, name: null });
 
 /**

@@ -37,9 +37,14 @@ export function makeNotice(place) {
     keyed.set(key, close);
     place.append(box);
     if (!stays) {
-      const arm = () => (timer = setTimeout(close, SHOWN));
+      const arm = () => {
+        clearTimeout(timer);
+        timer = setTimeout(close, SHOWN);
+      };
       box.addEventListener("pointerenter", () => clearTimeout(timer));
       box.addEventListener("pointerleave", arm);
+      box.addEventListener("focusin", () => clearTimeout(timer));
+      box.addEventListener("focusout", arm);
       arm();
     }
     return close;

@@ -8,6 +8,7 @@ const MARGIN = 24;
 const SHARP = 2; // pixels of a PNG for one of the picture
 const MOST = 8192; // pixels of a PNG's longer side
 const AREA = 48e6; // pixels of a PNG
+const FORBIDDEN = /(?![\t\n\r])\p{Cc}|[\u{FFFE}\u{FFFF}]/gu; // that a name may hold and XML may not
 
 function bordered(scene) {
   const [left, top, right, bottom] = scene.bounds();
@@ -24,7 +25,7 @@ export function svgOf(scene, colours) {
   for (const frame of scene.frames) root.append(frameOf(frame, colours));
   for (let e = 0; e < scene.from.length; e++) if (scene.edgeAlive[e]) root.append(edgeOf(scene, e, colours));
   for (let i = 0; i < scene.count; i++) if (scene.alive[i]) root.append(boxOf(scene, i, colours));
-  return new XMLSerializer().serializeToString(root);
+  return new XMLSerializer().serializeToString(root).replace(FORBIDDEN, "\u{FFFD}");
 }
 
 function frameOf({ x, y, w, h, text }, { fused }) {

@@ -1,5 +1,6 @@
 // The strip of stages: what each holds and cost; choosing one shows it in every pane.
 
+import { many, seconds } from "./amounts.js";
 import { el, replace } from "./dom.js";
 
 /** The stages in order; the first letters of what they are called here. */
@@ -11,8 +12,6 @@ export const STAGES = Object.freeze([
   ["lowered", "Lowered", "Loops, indices and stores: one graph for each kernel"],
   ["wgsl", "WGSL", "The text that the GPU runs"],
 ]);
-
-const ROUNDED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 /** Mounts the strip. */
 export function mount(element, { store }) {
@@ -77,12 +76,12 @@ export function mount(element, { store }) {
 
 function facts(record, compiled) {
   const rows = [];
-  if (record.name === "wgsl") rows.push(counted(compiled.kernels.length, "kernel"), counted(lines(compiled), "line"));
+  if (record.name === "wgsl") rows.push(many(compiled.kernels.length, "kernel"), many(lines(compiled), "line"));
   else {
-    rows.push(record.graphs > 1 ? `${ROUNDED.format(record.nodes)} in ${counted(record.graphs, "kernel")}` : counted(record.nodes, "node"));
-    rows.push(record.rewrites > 0 ? counted(record.rewrites, "rewrite") : record.changed || record.name === "tensor" ? "" : "no change");
+    rows.push(record.graphs > 1 ? `${record.nodes.toLocaleString("en")} in ${many(record.graphs, "kernel")}` : many(record.nodes, "node"));
+    rows.push(record.rewrites > 0 ? many(record.rewrites, "rewrite") : record.changed || record.name === "tensor" ? "" : "no change");
   }
-  if (record.milliseconds > 0) rows.push(milliseconds(record.milliseconds));
+  if (record.milliseconds > 0) rows.push(seconds(record.milliseconds / 1000));
   return rows.filter(Boolean).map((text) => [" ", el("span", {}, text)]); // the space is for whoever hears it
 }
 
@@ -93,15 +92,4 @@ function describe(tab, name, record) {
 
 function lines(compiled) {
   return compiled.kernels.reduce((sum, { wgsl }) => sum + (wgsl ? wgsl.trimEnd().split("\n").length : 0), 0);
-}
-
-/** "1 node", "1,234 nodes". */
-export function counted(number, word) {
-  return `${ROUNDED.format(number)} ${word}${number === 1 ? "" : "s"}`;
-}
-
-/** "0.4 ms", "12 ms", "1.3 s". */
-export function milliseconds(value) {
-  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
-  return value >= 10 ? `${ROUNDED.format(value)} ms` : `${value.toFixed(1)} ms`;
 }

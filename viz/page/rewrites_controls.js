@@ -1,5 +1,6 @@
 // What goes along the rewrites: slider, buttons, scenes, the rule that is followed, and playing.
 
+import { many } from "./amounts.js";
 import { el, replace } from "./dom.js";
 
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
@@ -85,7 +86,7 @@ export function makeControls(on) {
     show(track, position, followed, said) {
       slider.value = position ?? slider.max;
       slider.setAttribute("aria-valuetext", said);
-      count.textContent = position === null ? `${track.rewrites} rewrites` : `${track.done(position)} of ${track.rewrites}`;
+      count.textContent = position === null ? many(track.rewrites, "rewrite") : `${track.done(position)} of ${track.rewrites}`;
       scene.value = position === null ? "" : String(track.at(position).part.base);
       rule.value = followed ?? "";
       first.disabled = back.disabled = position === 0;

@@ -1,11 +1,12 @@
 // The films of the program that is open, asked for once and kept until another program is opened or compiled.
 
-const PROGRAM = ["tensor", "backward", "simplified"];
+import { graphStage, PROGRAM } from "./stages.js";
+
 const KEPT = 32; // scenes
 
 /** The film that a stage belongs to: the first three stages share one; WGSL is written from what is lowered. */
 export function filmOf(stage) {
-  return PROGRAM.includes(stage) ? "program" : stage === "wgsl" ? "lowered" : stage;
+  return PROGRAM.includes(stage) ? "program" : graphStage(stage);
 }
 
 const shared = new WeakMap();

@@ -1,8 +1,7 @@
 // Which rules fired how often: a table that can be sorted, and whose rows choose a rule to follow.
 
+import { many } from "./amounts.js";
 import { el, replace } from "./dom.js";
-
-const COUNT = new Intl.NumberFormat("en");
 
 /**
  * @param {{choose: (rule: string|null) => void}} on called with the rule of a row that was pressed, null where it was let go
@@ -47,13 +46,13 @@ export function makeTable({ choose }) {
     show(times, rules) {
       const most = Math.max(1, ...times.values());
       const total = [...times.values()].reduce((sum, count) => sum + count, 0);
-      caption.textContent = `${COUNT.format(total)} ${total === 1 ? "rewrite" : "rewrites"} by ${COUNT.format(times.size)} ${times.size === 1 ? "rule" : "rules"}`;
+      caption.textContent = `${many(total, "rewrite")} by ${many(times.size, "rule")}`;
       rows = [...times].map(([name, count]) => {
         const press = () => choose(button.getAttribute("aria-pressed") === "true" ? null : name);
         const button = el("button", { type: "button", class: "rule", "aria-pressed": "false", title: rules[name]?.text ?? "", onclick: press }, name);
         const bar = el("span", { class: "bar", "aria-hidden": "true" });
         bar.style.setProperty("--part", count / most);
-        return { name, times: count, button, row: el("tr", {}, el("td", {}, button), el("td", { class: "times" }, bar, COUNT.format(count))) };
+        return { name, times: count, button, row: el("tr", {}, el("td", {}, button), el("td", { class: "times" }, bar, count.toLocaleString("en"))) };
       });
       draw();
     },

@@ -79,7 +79,7 @@ export function mount(element, context) {
     replace(results);
   }
 
-  context.keys?.add({ group: "Run", key: "x", text: "Run on the GPU", run: () => (store.set({ pane: "run" }), start()) });
+  context.keys?.add({ group: "Run", key: "x", text: "Run on the GPU", run: () => (context.reveal("inspect"), store.set({ pane: "run" }), start()) });
   store.on(["compiled"], reset);
   store.on(["info", "busy"], ready);
   store.on(["kernel"], () => form.follow(store.state.kernel));

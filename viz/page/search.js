@@ -1,6 +1,7 @@
 // The search above the graph: what is found is marked, the rest dimmed; Enter goes from one to the next.
 
 import { el } from "./dom.js";
+import { graphStage } from "./stages.js";
 
 const PAUSE = 160; // milliseconds without typing after which is searched
 const HINT = "Words, or op:mul, dtype:float32, shape:64,10, name:w, module:hidden, phase:backward, rule:add_zero";
@@ -22,7 +23,7 @@ export function makeSearch(pane, { store, compiler, nodes }) {
 
   const wanted = () => {
     const { stage } = store.state;
-    return { stage: stage === "wgsl" ? "lowered" : stage, query: field.value.trim() };
+    return { stage: graphStage(stage), query: field.value.trim() };
   };
   const known = ({ stage, query }) => asked === `${stage} ${query}` && program === store.state.opened;
 
@@ -37,8 +38,8 @@ export function makeSearch(pane, { store, compiler, nodes }) {
     else {
       try {
         const answer = await compiler.request("find", { stage, query });
+        nodes.tell(answer.rows ?? []); // also when it is late: they come once
         if (mine !== turn) return;
-        nodes.tell(answer.rows ?? []);
         ids = answer.ids;
       } catch (error) {
         if (mine !== turn || error.kind === "Stopped") return;

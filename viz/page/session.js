@@ -1,5 +1,7 @@
 // The program on the screen: running it, compiling it, stopping it, and going on with it in a new worker.
 
+import { graphStage } from "./stages.js";
+
 /**
  * @typedef {{source: string, part: string|null, name: string, files?: object, launched?: boolean, wait?: boolean}} Program `files`: modules that it
  *   imports; `launched`: it was handed over beside the page; `wait`: it is put into the editor, and not run
@@ -60,7 +62,7 @@ export function makeSession({ store, compiler, notice, begin }) {
     store.set(patch);
     if (!view.path) return;
     try {
-      const { id } = await compiler.request("locate", { stage: store.state.stage, path: view.path });
+      const { id } = await compiler.request("locate", { stage: graphStage(store.state.stage), path: view.path });
       if (!late()) store.set({ node: id });
     } catch {
       notice("The link names a node that this program does not have; the rest of the view is as it was shared.");

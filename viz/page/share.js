@@ -1,5 +1,7 @@
 // The address: what is shown, in a form that opens again. Examples by name and the rest readable; a program of one's own is deflated.
 
+import { graphStage } from "./stages.js";
+
 /** Characters that a program may have in an address; browsers and mail programs cut longer ones. */
 export const LONGEST = 16_000;
 /** Characters that a program may grow to when it is read from a link. */
@@ -114,10 +116,11 @@ async function programOf(words, part, info, wrong) {
 
 /**
  * Keeps the address and the state together.
- * @param {object} context store, compiler, notice, session
+ * @param {object} context store, compiler, notice, session, and nodes once there are some
  * @param {string[]} panes the panes there are
  */
-export function makeShare({ store, compiler, notice, session }, panes) {
+export function makeShare(context, panes) {
+  const { store, compiler, notice, session } = context;
   let settling = 0; // the address is left alone while a link is being opened
   let pushed = null; // the program of the newest entry of the history
   let first = null; // gives the program where an address names none
@@ -130,7 +133,8 @@ export function makeShare({ store, compiler, notice, session }, panes) {
       return;
     }
     try {
-      const { path } = await compiler.request("node", { id: node, stage });
+      const { path, rows } = await compiler.request("node", { id: node, stage: graphStage(stage) });
+      context.nodes.tell(rows); // they come once, whoever asks
       if (store.state.node === node && store.state.stage === stage) store.set({ path });
     } catch {
       store.set({ path: null }); // it is not in this stage

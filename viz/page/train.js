@@ -1,10 +1,11 @@
 // The pane in which a model learns the real digits on the tab's GPU, while the rest of the page goes on.
 
+import { percent } from "./amounts.js";
 import { makeCurve } from "./curves.js";
 import { makeDigits } from "./digits.js";
 import { el, replace } from "./dom.js";
 import { missing } from "./frame.js";
-import { figures, percent, plan, table } from "./train_facts.js";
+import { figures, plan, table } from "./train_facts.js";
 import { makeForm } from "./train_form.js";
 import { makeTraining } from "./train_session.js";
 

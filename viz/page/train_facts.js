@@ -1,19 +1,19 @@
 // What the Train pane says in words and numbers: times, the values as a table, and the plan of a step.
 
-import { short } from "./curves.js";
+import { percent, seconds, short } from "./amounts.js";
 import { el } from "./dom.js";
+import { phaseOf } from "./nodes.js";
 
 const ROWS = 25; // of the table
-const SIGNS = { forward: "—", backward: "╌", update: "↻" };
 
 /** The latest numbers, as the parts of a description list. */
 export function figures({ losses, scores, step_seconds: step, host_seconds: host, device_seconds: device, samples_per_second: rate }) {
   const last = (points) => (points.length > 0 ? short(points.at(-1)[1]) : "–");
-  const parts = [host ? `Python ${time(host)}` : null, device ? `GPU ${time(device)}` : null].filter(Boolean).join(", ");
+  const parts = [host ? `Python ${seconds(host)}` : null, device ? `GPU ${seconds(device)}` : null].filter(Boolean).join(", ");
   return [
     entry("Loss", last(losses)),
     entry("Accuracy", scores.length > 0 ? percent(scores.at(-1)[1]) : "–"),
-    entry("A step", step ? time(step) : "–", parts),
+    entry("A step", step ? seconds(step) : "–", parts),
     entry("Samples a second", rate ? Math.round(rate).toLocaleString("en") : "–"),
   ];
 }
@@ -47,7 +47,7 @@ export function plan({ facts, kernels }, compiled) {
   const megabytes = (facts.bytes / 2 ** 20).toFixed(1);
   return [
     el("p", {}, `${facts.model}: ${facts.parameters.toLocaleString("en")} parameters, ${facts.optimizer}, batches of ${facts.batch} from ${facts.rows.toLocaleString("en")} rows, ${facts.held} held out.`),
-    el("p", {}, `${facts.uops} nodes in ${facts.kernels} kernels, ${megabytes} MiB, compiled in ${time(facts.compile_seconds)}, on ${facts.backend}.`),
+    el("p", {}, `${facts.uops} nodes in ${facts.kernels} kernels, ${megabytes} MiB, compiled in ${seconds(facts.compile_seconds)}, on ${facts.backend}.`),
     el("p", {}, "Plan ", el("code", { title: facts.fingerprint }, facts.fingerprint.slice(0, 12)), same ? ": the one that the other panes show." : "."),
     el("ol", { class: "train-kernels" }, (kernels ?? []).map(kernel)),
   ];
@@ -55,18 +55,6 @@ export function plan({ facts, kernels }, compiled) {
 
 function kernel({ name, phases }) {
   const fused = phases.length > 1;
-  const sign = fused ? "▪" : SIGNS[phases[0]];
+  const sign = fused ? "▪" : phaseOf(phases[0]).symbol;
   return el("li", {}, el("code", {}, name), el("span", { class: ["tag", fused ? "fused" : phases[0]] }, `${sign} ${phases.join(" + ")}`));
-}
-
-/** A part of all. */
-export function percent(part) {
-  return `${Number((100 * part).toFixed(1))}%`;
-}
-
-/** A time with a unit. */
-function time(seconds) {
-  const milliseconds = seconds * 1000;
-  if (milliseconds >= 1000) return `${seconds.toFixed(2)} s`;
-  return milliseconds >= 1 ? `${Number(milliseconds.toPrecision(3))} ms` : `${Math.round(milliseconds * 1000)} µs`;
 }

@@ -105,7 +105,8 @@ function grid({ shape, values }) {
 
 function drawMap(place, told, { colours }) {
   const values = numbers(told.values);
-  const { columns, rows } = grid(told);
+  const whole = grid(told);
+  const [columns, rows] = [Math.min(whole.columns, values.length), whole.rows]; // of a row that is cut off no more than there is
   const [low, high] = range(values);
   const far = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const canvas = el("canvas", { class: "run-map", width: columns, height: rows, role: "img", "aria-label": `Heat map of ${told.name}, from ${word(low)} to ${word(high)}` });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytes, count, element, many, seconds, shape } from "../page/amounts.js";
+import { bytes, count, element, many, percent, seconds, shape, short } from "../page/amounts.js";
 import { spread } from "../page/run_times.js";
 import { tokens } from "../page/wgsl.js";
 import { chance } from "./random.mjs";
@@ -40,6 +40,9 @@ test("amounts have units and few digits", () => {
   assert.deepEqual([[], [3], [64, 10]].map(shape), ["()", "(3,)", "(64, 10)"]);
   assert.deepEqual([1, -0.123456789, 1e-9, 3e12, "NaN", true].map(element), ["1", "-0.12346", "1.000e-9", "3000000000000", "NaN", "true"]);
   assert.deepEqual([many(1, "kernel"), many(1437, "row")], ["1 kernel", "1,437 rows"]);
+  assert.deepEqual([many(1, "box", "boxes"), many(2, "box", "boxes")], ["1 box", "2 boxes"]);
+  assert.deepEqual([0, 0.97249, 1].map(percent), ["0%", "97.2%", "100%"]);
+  assert.deepEqual([0, 0.12345, -2.5, 1e-5, 123_456].map(short), ["0", "0.123", "-2.5", "1.0e-5", "1.2e+5"]);
 });
 
 test("the spread of times is their median and quartiles", () => {
