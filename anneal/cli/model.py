@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from anneal.cli.output import nearest
+from anneal.cli.reference import split
 from anneal.errors import UsageError
 from anneal.examples import EXAMPLES
 from anneal.examples.model import Model, checked
@@ -30,14 +31,10 @@ from anneal.tensor.tensor import Tensor
 
 def load(reference: str) -> Model:
     """The model of that name, or of `path/to/file.py:function`; raises UsageError where there is none."""
-    if not (":" in reference or reference.endswith(".py") or os.sep in reference):
-        if reference not in EXAMPLES:
-            raise UsageError(f"no model {reference!r}: {nearest(reference, list(EXAMPLES))}; a model of your own is path/to/file.py:function")
-        return Model(reference, None, EXAMPLES[reference])
-    path, _, function = reference.rpartition(":") if not reference.endswith(".py") else (reference, "", "")
+    path, function = split(reference)
+    if path is None:
+        return Model(reference, None, EXAMPLES[function])
     file = str(Path(path).resolve())
-    if not Path(file).is_file():
-        raise UsageError(f"no file {path!r}: a model of your own is path/to/file.py:function")
     with user_code(file, loading=True):
         module = _module(file)
         value = _find(module, path, function)

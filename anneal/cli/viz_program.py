@@ -5,10 +5,6 @@ shows such an error at its line. The files are read anew each time, so reloading
 
 >>> Request.of("mlp", "step").launch()["example"]
 'mlp'
->>> Request.of("mpl")
-Traceback (most recent call last):
-    ...
-anneal.errors.UsageError: no model 'mpl': did you mean 'mlp'? There are conv, mlp; a model of your own is path/to/file.py:function
 """
 
 from __future__ import annotations
@@ -22,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from anneal.cli.output import nearest
+from anneal.cli.reference import split
 from anneal.errors import UsageError
-from anneal.examples import EXAMPLES
 from anneal.export.schema.graph import Part
 from anneal.export.schema.viz import Launch
 
@@ -54,14 +50,8 @@ class Request:
         Raises UsageError where there is no such example, file or function.
         """
         options = {name: value for name, value in options.items() if value is not None}
-        if not (":" in reference or reference.endswith(".py") or os.sep in reference):
-            if reference not in EXAMPLES:
-                raise UsageError(f"no model {reference!r}: {nearest(reference, list(EXAMPLES))}; a model of your own is path/to/file.py:function")
-            return cls(reference, part, None, reference, options)
-        path, _, function = reference.rpartition(":") if not reference.endswith(".py") else (reference, "", "")
-        if not Path(path).is_file():
-            raise UsageError(f"no file {path!r}: a model of your own is path/to/file.py:function")
-        request = cls(reference, part, Path(path).resolve(), function, options)
+        path, function = split(reference)
+        request = cls(reference, part, None if path is None else Path(path).resolve(), function, options)
         request.launch()  # what is wrong is told before anything is served
         return request
 
