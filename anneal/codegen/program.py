@@ -35,3 +35,17 @@ class Program:
                 read.add(u)
             elif u.dtype is dtypes.index and max(-(lo(u) or 0), hi(u) or 0) > MOST:
                 raise CompileError(f"a kernel would count to {hi(u)}, and an index has 32 bits: split the tensor")
+
+    def uses(self) -> list[int]:
+        """How often each instruction's value is read before it is computed again; reads in another loop than it count twice."""
+        counts = [0] * len(self.instructions)
+        latest: dict[UOp, int] = {}
+        depth = 0
+        level: dict[UOp, int] = {}
+        for place, u in enumerate(self.instructions):
+            for s in u.src:
+                if s in latest:
+                    counts[latest[s]] += 1 + (depth > level[s])
+            latest[u], level[u] = place, depth
+            depth += (u.op is Ops.LOOP) - (u.op is Ops.ENDLOOP)
+        return counts

@@ -92,7 +92,7 @@ class _Writer:
         self.counter = 0
         self.special = False
         self.taken: set[str] = set()
-        self.uses = _uses(program.instructions)
+        self.uses = program.uses()
         self.deciding = {c for u in program.instructions if u.op is Ops.WHERE and u.dtype.is_float for c in _deciding(u)}
         self.written = {u.src[0] for u in program.instructions if u.op in (Ops.STORE, Ops.VSTORE)}
 
@@ -368,21 +368,6 @@ def _bare(text: str) -> str:
 
 def _quarter(index: str) -> str:
     return str(int(index) // 4) if index.isdigit() else f"{index} / 4" if index.startswith("(") or index.isidentifier() else f"({index}) / 4"
-
-
-def _uses(instructions: Sequence[UOp]) -> list[int]:
-    """How often each instruction's value is read before it is computed again; reads in another loop than it count twice."""
-    counts = [0] * len(instructions)
-    latest: dict[UOp, int] = {}
-    depth = 0
-    level: dict[UOp, int] = {}
-    for place, u in enumerate(instructions):
-        for s in u.src:
-            if s in latest:
-                counts[latest[s]] += 1 + (depth > level[s])
-        latest[u], level[u] = place, depth
-        depth += (u.op is Ops.LOOP) - (u.op is Ops.ENDLOOP)
-    return counts
 
 
 def written(program: Program) -> list[Line]:

@@ -385,8 +385,7 @@ class Core:
         grad = self._wrap(node, self._device)
         grad._needs_grad = create_graph
         self.grad = grad
-        self._roots = [ref for ref in self._roots if ref() is not None and ref() is not root]
-        self._roots.append(weakref.ref(root))
+        self._roots = [*(ref for ref in self._roots if ref() is not None and ref() is not root), weakref.ref(root)]
         return self
 
     def gradient_roots(self) -> list[Core]:
