@@ -60,9 +60,9 @@ def test_a_step_of_the_rewrites_is_in_the_address(open_page: Open) -> None:
     expect(page.locator("#panel-rewrites")).to_have_text(shown, use_inner_text=True)
 
 
-@pytest.mark.parametrize("stage", ["simplified", "wgsl"])
-def test_a_node_is_named_so_that_another_tab_finds_it(open_page: Open, stage: str) -> None:
-    page = open_page(f"example=mlp&stage={stage}&pane=node")
+@pytest.mark.parametrize("view", ["example=mlp&stage=simplified", "example=softmax&stage=wgsl"])
+def test_a_node_is_named_so_that_another_tab_finds_it(open_page: Open, view: str) -> None:
+    page = open_page(f"{view}&pane=node")
     search = page.locator("#graph input[type=search]")
     search.fill("op:exp2")
     expect(page.locator("#graph")).to_contain_text(re.compile(r"\d+ found"))
