@@ -48,7 +48,7 @@ def stage_names(page: Page) -> list[str]:
 
 def untimed(page: Page) -> list[str]:
     """The same without how long each took."""
-    return [re.sub(r", [\d.]+ m?s$", "", name) for name in stage_names(page)]
+    return [re.sub(r", [\d.]+ [mµ]?s$", "", name) for name in stage_names(page)]
 
 
 def test_the_first_visit_shows_the_training_step_of_the_mlp(open_page: Open, shot: Callable[[Page, str], None]) -> None:
@@ -252,7 +252,9 @@ def exported(page: Page, title: str, kind: str) -> tuple[str, bytes]:
 
 
 def test_exports(open_page: Open) -> None:
-    page = open_page("example=mlp&stage=simplified")
+    page = open_page("example=mlp&stage=wgsl")
+    assert json.loads(exported(page, "Graph of this stage", "JSON")[1])["stage"] == "lowered"
+    page.locator("#stage-simplified").click()
     name, data = exported(page, "Graph of this stage", "JSON")
     assert "mlp" in name
     assert json.loads(data)["stage"] == "simplified"
@@ -310,6 +312,19 @@ def test_a_worker_that_cannot_start_says_so_and_can_be_started_again(context: Br
     page.get_by_role("button", name="Start it again").click()
     page.wait_for_selector(READY, timeout=STARTED)
     expect(page.locator("#program select")).to_have_value("mlp")
+
+
+def test_a_python_that_dies_can_be_started_again(open_page: Open, watched: Watched) -> None:
+    page = open_page("example=matmul")
+    watched.allowed += ["fatal", "bort", "Python", "stack", "File", "unreachable"]
+    compiled = untimed(page)
+    write(page, "import os\nos.abort()\n")
+    page.keyboard.press("ControlOrMeta+Enter")
+    expect(page.locator("#notices")).to_contain_text("has stopped working", timeout=STARTED)
+    page.get_by_role("button", name="Start it again").click()
+    page.wait_for_selector(READY, timeout=STARTED)
+    expect(page.locator("#program .cm-content")).to_contain_text("os.abort()")
+    assert untimed(page) == compiled
 
 
 def test_a_text_area_does_where_the_editor_cannot_be_loaded(open_page: Open, context: BrowserContext, watched: Watched) -> None:

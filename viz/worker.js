@@ -24,6 +24,7 @@ async function start() {
     indexURL: new URL("pyodide/", import.meta.url).href,
     stdLibURL: new URL(manifest.stdlib, import.meta.url).href,
   });
+  python._api.on_fatal = (error) => postMessage({ broken: String(error?.message ?? error) }); // what was asked is never answered then
   tell("Loading the compiler");
   const places = archives.map(([path, bytes]) => {
     const place = `/lib/${path.split("/").pop()}`;
