@@ -3,7 +3,7 @@
 const WORKER = new URL("../worker.js", import.meta.url);
 
 /** What a request is refused with: what happened, where in the program, what to try. */
-export class Failure extends Error {
+class Failure extends Error {
   constructor({ kind, message, line = null, column = null, end_column = null, printed = "", hint = null, frames = [] }) {
     super(message);
     Object.assign(this, { kind, line, column, end_column, printed, hint, frames });

@@ -48,7 +48,7 @@ function card({ row, pixels, truth, said, probabilities }, { width, height }, pr
     "button",
     { type: "button", class: ["digit", right ? "right" : "wrong"], "aria-pressed": String(pressed), title: `A ${words}`, data: { row }, onclick },
     el("span", { class: "visually-hidden" }, `A ${words}`),
-    pixels.length > 0 ? picture(pixels, width, height) : el("span", { class: "digit-row" }, `#${row}`),
+    pixels.length > 0 ? picture(pixels, width, height) : el("span", {}, `#${row}`),
     el("span", { class: "digit-said", "aria-hidden": "true" }, right ? `✓ ${said}` : `✗ ${said}`),
     el("span", { class: "digit-truth", "aria-hidden": "true" }, right ? sure : `is ${truth}`),
   );

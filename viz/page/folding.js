@@ -5,7 +5,7 @@
 import { ARITHMETIC, LEAF, RESULT } from "./nodes.js";
 
 /** Whether a node folds into its readers. */
-export function folds(row) {
+function folds(row) {
   return (row.flags & (LEAF | ARITHMETIC)) !== 0 && (row.flags & RESULT) === 0;
 }
 

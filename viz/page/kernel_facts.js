@@ -62,7 +62,7 @@ function buffer(way, value) {
   return el(
     "tr",
     { title: `${from}; ${to}` },
-    el("td", { class: "kernels-way" }, way === "reads" ? "→" : "←", el("span", { class: "visually-hidden" }, way)),
+    el("td", {}, way === "reads" ? "→" : "←", el("span", { class: "visually-hidden" }, way)),
     el("td", {}, el("span", { class: "mono kernels-value" }, value.name), " ", el("span", { class: "muted" }, value.role)),
     el("td", { class: "mono" }, `${value.dtype} ${shape(value.shape)}`),
     el("td", { class: "number" }, bytes(value.bytes)),

@@ -44,7 +44,7 @@ export function acyclic({ count, from, to }) {
 }
 
 /** The boxes, operands first. The graph has no cycle but edges of a box to itself, which are passed over. */
-export function operandsFirst({ count, from, to }, readers) {
+function operandsFirst({ count, from, to }, readers) {
   const waits = new Int32Array(count);
   for (let e = 0; e < from.length; e++) if (from[e] !== to[e]) waits[to[e]]++;
   const order = new Int32Array(count);

@@ -69,7 +69,7 @@ function head(doc) {
   const type = typeText(doc);
   return el(
     "header",
-    { class: "node-head" },
+    {},
     el("h2", {}, doc.title),
     el("p", { class: "node-tags" }, el("span", { class: ["tag", phase.name] }, `${phase.symbol} ${phase.name}`), type && el("code", {}, type)),
     doc.doc && el("p", { class: "node-doc" }, doc.doc),
@@ -148,7 +148,7 @@ function became(doc, context) {
 }
 
 /** Numbers as ranges: 3–5, 9. */
-export function ranges(numbers) {
+function ranges(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
   const spans = [];
   for (const number of sorted) {

@@ -14,7 +14,7 @@ export function mount(element, context) {
   const { store, compiler } = context;
   const form = makeForm(() => start());
   const status = el("div", { class: "run-status", role: "status" });
-  const results = el("div", { class: "run-results" });
+  const results = el("div");
   const times = makeTimes({ choose: (kernel) => store.set({ kernel, pane: "kernels" }) });
   const missing = el("div", { class: "run-missing" });
   const hint = el("p", { class: "empty" }, "Run the program to see its values, its pictures, and what each kernel takes.");

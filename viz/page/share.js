@@ -3,16 +3,16 @@
 import { graphStage } from "./stages.js";
 
 /** Characters that a program may have in an address; browsers and mail programs cut longer ones. */
-export const LONGEST = 16_000;
+const LONGEST = 16_000;
 /** Characters that a program may grow to when it is read from a link. */
-export const LARGEST = 1_000_000;
+const LARGEST = 1_000_000;
 
 const STAGE = /^[a-z]{1,20}$/u;
 const PATH = /^[\w.,:/-]{1,4000}$/u;
 const NUMBERS = ["scene", "step", "kernel"];
 
 /** What can be said in a link: text to base64url of its deflated UTF-8. */
-export async function pack(text) {
+async function pack(text) {
   const bytes = new Uint8Array(await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("deflate-raw"))).arrayBuffer());
   let binary = "";
   for (const byte of bytes) binary += String.fromCharCode(byte);
@@ -20,7 +20,7 @@ export async function pack(text) {
 }
 
 /** The text that was packed. Throws where it was not. */
-export async function unpack(packed) {
+async function unpack(packed) {
   const binary = atob(packed.replaceAll("-", "+").replaceAll("_", "/"));
   const stream = new Blob([Uint8Array.from(binary, (letter) => letter.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -41,7 +41,7 @@ async function* read(stream) {
  * The hash (without #) of a state.
  * @returns {Promise<{hash: string, long: boolean}>} `long`: the program does not fit into an address, and the hash has none
  */
-export async function encode(state, program) {
+async function encode(state, program) {
   const words = new URLSearchParams();
   let long = false;
   if (program !== null && !program.launched) {
@@ -75,7 +75,7 @@ export function exampleOf(info, { source, name }) {
  * @returns {Promise<{program: {source: string, part: string|null, name: string}|null, part: string|null, view: object, wrong: string[]}>} `program` null
  *   where it names none that can be read; `wrong`: what could not be read, in words
  */
-export async function decode(hash, info, panes) {
+async function decode(hash, info, panes) {
   const words = new URLSearchParams(hash.replace(/^#/u, ""));
   const wrong = [];
   const part = /^[a-z]{1,20}$/u.test(words.get("part") ?? "") ? words.get("part") : null;
