@@ -14,7 +14,8 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Final
@@ -95,12 +96,8 @@ def train(
     """
     example, wanted = _asked(model, steps, batch, lr, seed)
     trainer = Trainer(Program(example, batch=batch, seed=seed, optimizer=optimizer, lr=lr), get_device(device))
-    monitor, renew = _watched(trainer, optimizer_name(example, optimizer), wanted, log)
-    try:
-        with interruptible(monitor):
-            follow(trainer, monitor)
-    finally:
-        renew()
+    with _watched(trainer, optimizer_name(example, optimizer), wanted, log) as monitor:
+        follow(trainer, monitor)
     return Run(monitor, trainer, _cell())
 
 
@@ -118,12 +115,8 @@ async def train_async(
     """As `train`, awaited: for a browser tab, where not every browser lets Python wait for the GPU, and for a program with an event loop."""
     example, wanted = _asked(model, steps, batch, lr, seed)
     trainer = Trainer(Program(example, batch=batch, seed=seed, optimizer=optimizer, lr=lr), await open_device(device))
-    monitor, renew = _watched(trainer, optimizer_name(example, optimizer), wanted, log)
-    try:
-        with interruptible(monitor):
-            await follow_async(trainer, monitor)
-    finally:
-        renew()
+    with _watched(trainer, optimizer_name(example, optimizer), wanted, log) as monitor:
+        await follow_async(trainer, monitor)
     return Run(monitor, trainer, _cell())
 
 
@@ -142,12 +135,18 @@ def _asked(model: str | Example, steps: int | None, batch: int | None, lr: float
     return example, wanted
 
 
-def _watched(trainer: Trainer, optimizer: str, steps: int, log: str | None) -> tuple[Monitor, Callable[[], None]]:
-    """A monitor whose displays follow the training, and what renews them at its end."""
+@contextmanager
+def _watched(trainer: Trainer, optimizer: str, steps: int, log: str | None) -> Iterator[Monitor]:
+    """A monitor whose displays follow the training inside, and are renewed at its end; a first Ctrl-C ends the training."""
     monitor = Monitor(facts(trainer, optimizer), steps)
     if log is not None:
         monitor.observers.append(Log(log, monitor.facts, steps, lambda message: warnings.warn(message, stacklevel=2)))
-    return monitor, _display(monitor)
+    renew = _display(monitor)
+    try:
+        with interruptible(monitor):
+            yield monitor
+    finally:
+        renew()
 
 
 def _numbers(whole: bool, /, **given: object) -> None:

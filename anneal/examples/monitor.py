@@ -192,8 +192,8 @@ class Monitor:
 
     def counted(self, recent: int | None = RECENT) -> list[Record]:
         """The last `recent` records, or all, without those of the first window unless there are no others."""
-        records = self.records[self.warm :] or self.records[:]
-        return records if recent is None else records[-recent:]
+        first = self.warm if self.warm < len(self.records) else 0
+        return self.records[first if recent is None else max(first, len(self.records) - recent) :]
 
     def median(self, what: Time, recent: int | None = RECENT) -> float | None:
         """The median of a time over the last steps, or all; None where there is none."""
