@@ -38,9 +38,9 @@ def rule(row: rules.Rule) -> RuleDoc:
     return {"group": row.group, "text": row.text, "doc": row.doc, "file": file, "line": row.line, "assumes": list(row.assumes)}
 
 
-def _of_pass(doc: str) -> RuleDoc:
+def of_pass(name: str) -> RuleDoc:
     """What differentiation does itself, beside the rules that are written."""
-    return {"group": "gradient", "text": "", "doc": doc, "file": "anneal/autodiff/backward.py", "line": 0, "assumes": []}
+    return {"group": "gradient", "text": "", "doc": PASS_RULES.get(name, ""), "file": "anneal/autodiff/backward.py", "line": 0, "assumes": []}
 
 
 def device(state: State) -> DeviceDoc:
@@ -77,7 +77,7 @@ def info(state: State, params: Params) -> messages.Info:  # noqa: ARG001 - as al
         "python": platform.python_version(),
         "source_hash": state.source_hash,
         "examples": [example(name) for name in EXAMPLES],
-        "rules": {row.name: rule(row) for row in rules.RULES} | {name: _of_pass(doc) for name, doc in PASS_RULES.items()},
+        "rules": {row.name: rule(row) for row in rules.RULES} | {name: of_pass(name) for name in PASS_RULES},
         "ops": {op.name: op.doc for op in ALL_OPS},
         "device": device(state),
     }

@@ -23,7 +23,6 @@ from itertools import groupby
 from typing import Any, Final, NotRequired, TypedDict
 
 from anneal import rules
-from anneal.autodiff.backward import PASS_RULES
 from anneal.errors import RuleError, UsageError
 from anneal.ir.uop import UOp
 from anneal.view import film as films
@@ -32,6 +31,7 @@ from anneal.view.film_picture import Placed
 from anneal.view.film_words import sides
 from anneal.view.history import BACKWARD
 from anneal.viz import messages
+from anneal.viz.about import of_pass
 from anneal.viz.about import rule as as_written
 from anneal.viz.messages import Params, Row, RuleDoc
 from anneal.viz.state import STAGES, Opened, State
@@ -277,8 +277,7 @@ def _rule(name: str) -> NamedRule:
     try:
         return {"name": name, **as_written(rules.rule(name))}
     except RuleError:
-        file = "anneal/autodiff/backward.py"
-        return {"name": name, "group": "gradient", "text": "", "doc": PASS_RULES.get(name, ""), "file": file, "line": 0, "assumes": []}
+        return {"name": name, **of_pass(name)}
 
 
 ANSWERS: Final[dict[str, Any]] = {"film": film, "step": step}
