@@ -16,7 +16,6 @@ and seed are what they were; another rate compiles nothing. It gives way to othe
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -130,7 +129,7 @@ class Session:
         self._clear()
         self.settings = settings
         self._tell("compiling")
-        await asyncio.sleep(0)
+        # From here to the first await all of the user's own code runs: opening another program takes its names away.
         program = Program(settings.example, batch=settings.batch, optimizer=settings.optimizer, seed=settings.seed, lr=lr)
         guesses = Guesses(program, device)
         trainer = Trainer(program, device, target=Target.portable())

@@ -19,6 +19,7 @@ from anneal.examples import train as train_natively
 from anneal.examples.program import Program
 from anneal.tensor import realize
 from anneal.viz import training
+from anneal.viz.about import example
 from anneal.viz.state import State
 from anneal.viz.tab import Tab
 
@@ -163,6 +164,20 @@ def test_a_rate_that_is_set_while_it_compiles_holds_from_the_first_step(page: Pa
     held = [event["accuracy"] for event in page.events if event["accuracy"] is not None]
     assert page.events[-1]["lr"] == 0
     assert held == [held[0]] * len(held), "nothing is learned at a rate of 0"
+
+
+def test_the_open_program_is_trained_though_another_is_opened_meanwhile() -> None:
+    async def work() -> Any:
+        tab = Tab()
+        assert (await tab.handle("open", {"source": example("mlp")["source"]}))["ok"]
+        trained = asyncio.ensure_future(tab.handle("train", {"model": "program", "steps": 3}))
+        await asyncio.sleep(0)
+        assert (await tab.handle("open", {"source": "from anneal import Tensor\nTensor([1.0])"}))["ok"]
+        return await trained
+
+    told = asyncio.run(work())
+    assert told["ok"], told
+    assert (told["value"]["state"], told["value"]["done"]) == ("done", 3)
 
 
 def test_another_model_batch_optimiser_or_seed_is_another_training(page: Page) -> None:
