@@ -98,7 +98,7 @@ class _Ref(weakref.ref[UOp]):
     key: tuple[Any, ...]
 
 
-_RUN: Final = 256
+_RUN: Final = 2048
 """Nodes that may die one inside the other; each takes some of Python's own stack, of which a browser tab has little."""
 
 
@@ -139,6 +139,7 @@ class Arena:
 
         Calling what is yielded gives those nodes back the credit that they had. Slow; for who opens one program while another is still open.
         """
+        self.settle()
         there = {node for ref in list(self._table.values()) if (node := ref()) is not None}
         had: list[tuple[UOp, Phase, Origin | None, str | None]] = []
 
@@ -162,18 +163,18 @@ class Arena:
 
     def __len__(self) -> int:
         """Nodes alive now."""
-        self._release()
+        self.settle()
         return len(self._table)
 
     def intern(self, op: Op, dtype: DType, src: tuple[UOp, ...] = (), arg: Any = None) -> UOp:
         """Return the one node with these four parts."""
+        if self._held:
+            self.settle()
         kind = type(arg)  # Python takes True, 1 and 1.0 for equal, and 0.0 and -0.0
         key = (op, dtype, src, kind, arg if kind is not float else arg.hex())
         ref = self._table.get(key)
         if ref is not None and (found := ref()) is not None:
             return found
-        if self._held:
-            self._release()
         with self._lock:
             ref = self._table.get(key)
             if ref is not None and (found := ref()) is not None:
@@ -197,8 +198,8 @@ class Arena:
             # A node dies inside the death of its last reader: the rest of a long chain waits here, so that none of it dies too deep inside another.
             self._held.append(ref.key)
 
-    def _release(self) -> None:
-        """Let go of what waits, which may put more there."""
+    def settle(self) -> None:
+        """Let all nodes die that nothing uses: the rest of a long chain may still wait for the next node to be made."""
         if self._releasing:
             return
         self._releasing = True

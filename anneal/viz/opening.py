@@ -19,6 +19,7 @@ from anneal.examples import program as programs
 from anneal.examples.example import Example
 from anneal.examples.model import Model, checked
 from anneal.export.schema.graph import Part
+from anneal.ir.uop import ARENA
 from anneal.nn.modules import OPTIMIZER
 from anneal.tensor import realize
 from anneal.tensor.tensor import Tensor
@@ -96,6 +97,7 @@ def _close(state: State) -> None:
     if state.program is not None:
         state.program.close()
         state.program = None
+        ARENA.settle()
         gc.collect()  # a program's functions and classes are cycles
 
 
