@@ -36,7 +36,7 @@ types: $(VENV)/.tests
 rules: $(VENV)/.tests ## is the compiled rule module as fresh as the rules?
 	$(BIN)/python -m anneal.rewrite.compile --check
 
-unit: $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrings
+unit: site $(VENV)/.tests $(VENV)/.required ## the tests and the examples in docstrings
 	$(BIN)/pytest -n $(JOBS)
 
 page: $(VENV)/.tests $(VENV)/.required ## the page's JavaScript: lint and tests
@@ -47,7 +47,7 @@ page: $(VENV)/.tests $(VENV)/.required ## the page's JavaScript: lint and tests
 e2e: site $(VENV)/.tests $(VENV)/.required ## the page in a real browser, with WebGPU in software
 	$(BIN)/python build_wasm.py --check
 	$(BIN)/python tools/site_npm.py
-	$(BIN)/pytest -n $(JOBS) e2e
+	$(BIN)/pytest -n $(JOBS) --dist loadfile e2e
 
 docs: $(VENV)/.docs ## build the documentation into site/, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

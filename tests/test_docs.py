@@ -22,7 +22,7 @@ sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 
 import docs_docstrings
 import docs_pages
-from docs_page import NOT_RUN, ROOT, Block, blocks, commands
+from docs_page import NOT_RUN, ROOT, Block, blocks
 
 from anneal import rules
 from anneal.cli.main import VERBS, parser_of
@@ -71,8 +71,8 @@ def test_every_command_that_is_shown_and_not_run_is_shown() -> None:
 
 
 def test_the_documents_show_every_command() -> None:
-    run = {line.split()[1] for path in DOCUMENTS for block in blocks(path) if block.kind == "sh" for line in commands(block) if line.startswith("anneal ")}
-    assert run >= set(VERBS)
+    lines = [line for path in DOCUMENTS for block in blocks(path) if block.kind == "sh" for line in block.body.splitlines()]
+    assert {line.split()[1] for line in lines if line.startswith("anneal ")} >= set(VERBS)
 
 
 def test_the_readme_is_not_empty_of_what_is_tested() -> None:

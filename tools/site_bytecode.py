@@ -11,8 +11,8 @@ import importlib.util
 import zipfile
 from typing import Final
 
-_DOCUMENTED: Final = ("anneal/", "pyodide/", "_pyodide/")
-"""Whose docstrings are read: the package shows its own, and Pyodide gives those of its modules to built-in functions."""
+_DOCUMENTED: Final = ("anneal/", "email/", "pyodide/", "_pyodide/")
+"""Whose docstrings are read: the package shows its own, Pyodide gives those of its modules to built-in functions, and `email.policy` edits its own."""
 
 
 def compile_archive(source: str, target: str) -> None:

@@ -38,7 +38,7 @@ def answer(tab: Tab, kind: str, **params: Any) -> Any:
     return asyncio.run(ask(tab, kind, **params))
 
 
-@pytest.fixture(scope="module", params=["mlp step", "conv backward", "gradient", "softmax", "matmul"])
+@pytest.fixture(params=["mlp step", "conv backward", "gradient", "softmax", "matmul"])
 def tab(request: pytest.FixtureRequest) -> Tab:
     name, _, part = request.param.partition(" ")
     return opened(example(name)["source"], part or None)
