@@ -198,16 +198,17 @@ class Arena:
             # A node dies inside the death of its last reader: the rest of a long chain waits here, so that none of it dies too deep inside another.
             self._held.append(ref.key)
 
-    def settle(self) -> None:
-        """Let all nodes die that nothing uses: the rest of a long chain may still wait for the next node to be made."""
-        if self._releasing:
-            return
+    def settle(self) -> bool:
+        """Let all nodes die that nothing uses: the rest of a long chain may still wait for the next node to be made. True where any waited."""
+        if self._releasing or not self._held:
+            return False
         self._releasing = True
         try:
             while self._held:
                 self._held.pop()
         finally:
             self._releasing = False
+        return True
 
 
 ARENA: Final = Arena()

@@ -99,6 +99,8 @@ def _close(state: State) -> None:
         state.program = None
         ARENA.settle()
         gc.collect()  # a program's functions and classes are cycles
+        while ARENA.settle():  # and what hung from them may be in cycles, too
+            gc.collect()
 
 
 class _Shown(NamedTuple):
