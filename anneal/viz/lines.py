@@ -27,6 +27,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.rewrite.trace import Snapshot
 from anneal.view.history import LEAVES, History
+from anneal.viz.messages import is_whole
 from anneal.viz.state import STAGES, Opened, State
 
 EARLIER: Final = ("tensor", "simplified", "kernels")
@@ -94,7 +95,7 @@ def of_program(opened: Opened) -> list[dict[int, list[UOp]]]:
 def kernel_number(opened: Opened, value: object) -> int:
     """A kernel's place in the plan, as a request has it; raises UsageError where there is no such kernel."""
     count = len(opened.compiled.plan.kernels)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+    if not is_whole(value, 0, count - 1):
         raise UsageError(f"no kernel {value!r}: the program has {number_of(count, 'kernel')}, numbered from 0")
     return value
 

@@ -9,8 +9,9 @@ count from 1, columns in characters. Everything that comes from a program, names
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, TypeGuard
 
 from anneal.errors import UsageError
 from anneal.export.schema.graph import Part, Size
@@ -270,9 +271,14 @@ def text(params: Params, key: str, default: str | None = None) -> str:
     return value
 
 
+def is_whole(value: object, least: float = -math.inf, most: float = math.inf) -> TypeGuard[int]:
+    """True for a whole number within bounds; a truth is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
 def whole(params: Params, key: str, default: int | None = None) -> int:
     """A parameter that is to be a whole number; raises UsageError for anything else."""
     value = params.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int):
+    if not is_whole(value):
         raise UsageError(f"{key} is to be a whole number, not {type(value).__name__}")
     return value

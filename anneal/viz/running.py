@@ -26,7 +26,7 @@ from anneal.viz.bench import Bench
 from anneal.viz.checking import Verdict
 from anneal.viz.inputs import Values
 from anneal.viz.lines import kernel_number
-from anneal.viz.messages import Params
+from anneal.viz.messages import Params, is_whole
 from anneal.viz.state import Opened, State
 
 MOST_VALUES: Final = 4096
@@ -157,7 +157,7 @@ async def run(state: State, params: Params) -> Ran:
 
 
 def _seed(value: object) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SEED):
+    if value is None or is_whole(value, 0, LARGEST_SEED):
         return value
     raise UsageError(f"a seed is a whole number from 0 to {LARGEST_SEED:,}, or nothing for the program's own inputs, not {value!r}")
 

@@ -51,7 +51,7 @@ from anneal.view import film
 from anneal.view.graph import Graph
 from anneal.view.nodes import Kernel
 from anneal.viz import rows
-from anneal.viz.messages import Row
+from anneal.viz.messages import Row, is_whole
 
 Result = TypeVar("Result")
 STAGES: Final = ("tensor", "backward", "simplified", "kernels", "lowered")
@@ -75,7 +75,7 @@ class Ids:
 
     def uop(self, number: object) -> UOp:
         """The node of a number; raises UsageError where none has it."""
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(self._uops):
+        if not is_whole(number, 0, len(self._uops) - 1):
             raise UsageError(f"no node {number!r} in the program that is open: its nodes have the numbers that the page was told")
         return self._uops[number]
 

@@ -30,7 +30,7 @@ from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer, facts, follow_async
 from anneal.runtime.device import open_device
 from anneal.viz.guessing import Guesses, Predicted, read
-from anneal.viz.messages import Params
+from anneal.viz.messages import Params, is_whole
 from anneal.viz.state import State
 
 OPEN: Final = "program"
@@ -256,7 +256,7 @@ def _whole(params: Params, name: str, usual: int | None, most: int, least: int =
     value = params.get(name)
     if value is None:
         return usual
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    if not is_whole(value, least, most):
         raise UsageError(f"{name} is to be a whole number from {least} to {most:,}, not {value!r}")
     return value
 
