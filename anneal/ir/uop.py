@@ -13,6 +13,7 @@ True
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ Origin = tuple[str, int]
 class UOp:
     """An operation on operands: `op`, `dtype`, `src`, `arg`. Make nodes with `anneal.ir.build`, never directly."""
 
-    __slots__ = ("__weakref__", "_bounds", "_key", "_ranges", "_shape", "arg", "dtype", "op", "origin", "phase", "rule", "src")
+    __slots__ = ("__weakref__", "_account", "_bounds", "_key", "_ranges", "_shape", "arg", "dtype", "op", "origin", "phase", "rule", "src")
 
     op: Op
     dtype: DType
@@ -43,6 +44,7 @@ class UOp:
     """The user's file and line that first built the node."""
     rule: str | None
     """The gradient rule that first built the node, for backward nodes."""
+    _account: int
     _key: bytes | None
     _shape: Any
     _bounds: Any
@@ -102,6 +104,34 @@ _RUN: Final = 2048
 """Nodes that may die one inside the other; each takes some of Python's own stack, of which a browser tab has little."""
 
 
+_ACCOUNTS: Final = itertools.count(1)
+
+
+@final
+class Account:
+    """Who is credited with the nodes of one program, whatever was built before it: another program's lines are none of this one's.
+
+    The newest account has the say over a node that several programs share.
+    """
+
+    __slots__ = ("number", "taken")
+
+    def __init__(self, number: int | None = None) -> None:
+        self.number = next(_ACCOUNTS) if number is None else number
+        self.taken: list[tuple[UOp, int, Phase, Origin | None, str | None]] | None = [] if self.number else None
+        """Nodes that were credited before, and how; None where nobody wants that back."""
+
+    def settle(self) -> None:
+        """Let what is credited stay so."""
+        self.taken = None
+
+    def undo(self) -> None:
+        """Give the nodes of earlier accounts back to them."""
+        for node, number, phase, origin, rule in self.taken or ():
+            node._account, node.phase, node.origin, node.rule = number, phase, origin, rule
+        self.settle()
+
+
 class Arena:
     """Where nodes are interned; counts what it holds."""
 
@@ -113,6 +143,7 @@ class Arena:
         self._held: list[tuple[Any, ...]] = []
         """Keys of dead nodes, which keep their operands alive until it is their turn."""
         self._releasing = False
+        self._account = Account(0)
         self.phase: Phase = "forward"
         """The phase that new nodes get."""
         self.origin: Origin | None = None
@@ -134,32 +165,13 @@ class Arena:
             self.phase, self.origin, self.rule = before
 
     @contextmanager
-    def crediting_anew(self) -> Iterator[Callable[[], None]]:
-        """Inside, a node that is there already is credited to who builds it first inside: another program's lines are none of this one's.
-
-        Calling what is yielded gives those nodes back the credit that they had. Slow; for who opens one program while another is still open.
-        """
-        self.settle()
-        there = {node for ref in list(self._table.values()) if (node := ref()) is not None}
-        had: list[tuple[UOp, Phase, Origin | None, str | None]] = []
-
-        def intern(op: Op, dtype: DType, src: tuple[UOp, ...] = (), arg: Any = None) -> UOp:
-            node = Arena.intern(self, op, dtype, src, arg)
-            if node in there:
-                there.discard(node)
-                had.append((node, node.phase, node.origin, node.rule))
-                node.phase, node.origin, node.rule = self.phase, self.origin, self.rule
-            return node
-
-        def undo() -> None:
-            for node, phase, origin, rule in had:
-                node.phase, node.origin, node.rule = phase, origin, rule
-
-        self.__dict__["intern"] = intern
+    def account(self, account: Account) -> Iterator[None]:
+        """Inside, nodes are credited in `account`: one that an earlier account, or nobody's, has credited gets the credit of who builds it here first."""
+        before, self._account = self._account, account
         try:
-            yield undo
+            yield
         finally:
-            del self.__dict__["intern"]
+            self._account = before
 
     def __len__(self) -> int:
         """Nodes alive now."""
@@ -174,6 +186,8 @@ class Arena:
         key = (op, dtype, src, kind, arg if kind is not float else arg.hex())
         ref = self._table.get(key)
         if ref is not None and (found := ref()) is not None:
+            if found._account < self._account.number:
+                self._credit_anew(found)
             return found
         with self._lock:
             ref = self._table.get(key)
@@ -182,12 +196,20 @@ class Arena:
             node = object.__new__(UOp)
             node.op, node.dtype, node.src, node.arg = op, dtype, src, arg
             node.phase, node.origin, node.rule = self.phase, self.origin, self.rule
+            node._account = self._account.number
             node._key = node._shape = node._bounds = node._ranges = None
             made = _Ref(node, self._drop)
             made.key = key
             self._table[key] = made
             self._dropped = 0
             return node
+
+    def _credit_anew(self, node: UOp) -> None:
+        """Credit a node of an earlier account to who builds it now."""
+        account = self._account
+        if account.taken is not None:
+            account.taken.append((node, node._account, node.phase, node.origin, node.rule))
+        node._account, node.phase, node.origin, node.rule = account.number, self.phase, self.origin, self.rule
 
     def _drop(self, ref: weakref.ref[UOp]) -> None:
         assert isinstance(ref, _Ref)

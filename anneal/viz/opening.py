@@ -60,7 +60,8 @@ async def open_program(state: State, params: Params) -> messages.Opened:
         raise _failed(state, ran, failures.failure(error, ran, ran.line)) from None
     if shown is None:
         raise _failed(state, ran, failures.no_value(ran))
-    _close(state)  # before the graph for the compiler is made: the nodes that it shares would have the lines of the program before
+    ran.account.settle()
+    _close(state)
     state.program = opened = _opened(ran, name, shown)
     opened.closing.append(ran.close)
     return {
@@ -85,7 +86,7 @@ def _files(files: object) -> dict[str, str]:
 
 def _failed(state: State, ran: Ran, failure: Failure) -> ProgramError:
     """The error for a program that is given up; lines are those of the open one again."""
-    ran.undo()
+    ran.account.undo()
     ran.close()
     if state.program is not None:
         remember(FILE, state.program.source)
@@ -133,9 +134,10 @@ def _shown(ran: Ran, asked: Part | None) -> _Shown | None:
 
 def _opened(ran: Ran, name: str, shown: _Shown) -> Opened:
     """A program with the graph that the compiler is given."""
-    traced = ran.last if shown.model is None and ran.last is not None else realize.trace([t.uop for t in shown.tensors])
+    with ARENA.account(ran.account):
+        traced = ran.last if shown.model is None and ran.last is not None else realize.trace([t.uop for t in shown.tensors])
     known = programs.known(traced, {**_variables(ran), **shown.names}, ran.seen)
-    return Opened(name, ran.source, shown.part, shown.model, shown.tensors, traced, known, ran.built)
+    return Opened(name, ran.source, shown.part, shown.model, shown.tensors, traced, known, ran.built, ran.account)
 
 
 def _variables(ran: Ran) -> dict[str, Tensor]:

@@ -22,13 +22,13 @@ import io
 import linecache
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
-from anneal.ir.uop import ARENA
+from anneal.ir.uop import ARENA, Account
 from anneal.nn import modules
 from anneal.nn.modules import Modules
 from anneal.rewrite import session
@@ -121,9 +121,8 @@ class Ran:
     """The gradient rules that fired."""
     seen: Modules = field(default_factory=Modules)
     """The modules that were called."""
-
-    undo: Callable[[], None] = lambda: None
-    """Gives nodes of the program that was open before their lines back."""
+    account: Account = field(default_factory=Account)
+    """Whose lines its nodes have."""
 
     @property
     def files(self) -> frozenset[str]:
@@ -163,7 +162,7 @@ def watched(ran: Ran) -> Iterator[None]:
     sys.stdin = io.StringIO()
     try:
         with (
-            ARENA.crediting_anew() as ran.undo,
+            ARENA.account(ran.account),
             session.watching(ran.built, only="backward"),
             modules.watching() as ran.seen,
             contextlib.redirect_stdout(ran.printed),

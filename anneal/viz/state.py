@@ -12,6 +12,7 @@ This is what answers are made from. An answer is a function `(state, params) -> 
     opened.tensors                      the tensors of the part, in order: the outputs of the program
     opened.traced                       their `realize.Program`: sink over PARAMs, buffers by slot
     opened.known                        names of nodes and inputs, modules, counterparts: `tensor.graph.Known`
+    opened.account                      whose lines and phases its nodes have
     opened.built                        the Trace of the gradient rules (stage "backward") that fired while the program was built
     opened.compiled                     plan, target, trace of the whole compilation: `Compiled`; compiles where nothing has yet
     opened.output_names                 what the outputs are called; inputs are in opened.known.inputs
@@ -39,7 +40,7 @@ from anneal.examples.model import Model
 from anneal.export.schema.graph import Part
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
-from anneal.ir.uop import Origin, UOp
+from anneal.ir.uop import ARENA, Account, Origin, UOp
 from anneal.rewrite import session
 from anneal.rewrite.trace import Trace
 from anneal.runtime.plan import Plan
@@ -102,6 +103,7 @@ class Opened:
     traced: realize.Program
     known: Known
     built: Trace
+    account: Account
     target: Target = field(default_factory=Target.portable)
     """What `compiled` is compiled for."""
     ids: Ids = field(default_factory=Ids)
@@ -143,7 +145,7 @@ class Opened:
     @cached_property
     def compiled(self) -> Compiled:
         """The program compiled for `target`. Raises CompileError where the target cannot run it."""
-        with session.watching() as trace:
+        with session.watching() as trace, ARENA.account(self.account):
             plan = realize.compile_program(self.traced, self.target)
         self.__dict__.pop("_graphs", None)
         return Compiled(plan, self.target, trace)

@@ -19,7 +19,7 @@ from anneal.ir import build
 from anneal.ir.dtype import DType, dtypes
 from anneal.ir.graph import replace_sources, substitute, substitute_all, toposort, users
 from anneal.ir.ops import ALL_OPS, ORDER, Ops, op_by_name
-from anneal.ir.uop import ARENA, UOp, is_const, structural_key
+from anneal.ir.uop import ARENA, Account, UOp, is_const, structural_key
 
 
 def _sum(*values: int) -> UOp:
@@ -199,16 +199,28 @@ def test_ops_have_one_name_each() -> None:
 
 
 def test_a_node_of_another_program_is_credited_anew_and_back() -> None:
+    def seven() -> UOp:
+        return build.const(7 * 1_000_003, dtypes.int32)
+
     ARENA.origin = ("old.py", 1)
-    old = build.const(7 * 1_000_003, dtypes.int32)
-    ARENA.origin = ("new.py", 2)
-    with ARENA.crediting_anew() as undo:
+    old = seven()
+    first, second = Account(), Account()
+    with ARENA.account(second):
+        ARENA.origin = ("new.py", 2)
         fresh = build.const(8 * 1_000_003, dtypes.int32)
-        assert build.const(7 * 1_000_003, dtypes.int32) is old
+        assert seven() is old
         assert old.origin == fresh.origin == ("new.py", 2)
         ARENA.origin = ("new.py", 3)
-        assert build.const(7 * 1_000_003, dtypes.int32).origin == ("new.py", 2), "the first builder inside counts"
-    assert build.const(7 * 1_000_003, dtypes.int32).origin == ("new.py", 2)
-    undo()
-    ARENA.origin = None
+        assert seven().origin == ("new.py", 2), "the first builder inside counts"
+    with ARENA.account(first):
+        assert seven().origin == ("new.py", 2), "an earlier account has no say any more"
+    assert seven().origin == ("new.py", 2)
+    second.undo()
+    ARENA.origin = ("first.py", 4)
     assert (old.origin, fresh.origin) == (("old.py", 1), ("new.py", 2))
+    with ARENA.account(first):
+        assert seven().origin == ("first.py", 4)
+    first.settle()
+    first.undo()
+    ARENA.origin = None
+    assert old.origin == ("first.py", 4), "what is settled stays"
