@@ -5,26 +5,21 @@ Every page that a test opens must print no error and ask for nothing beyond its 
 
 from __future__ import annotations
 
-import functools
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from site_browser import CHROMIUM, GPU, QUIET, READY, Host, serve
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DIST: Final = ROOT / "viz" / "dist"
 ARTIFACTS: Final = ROOT / "e2e" / "artifacts"
-CHROMIUM: Final = "/usr/bin/chromium"
-QUIET: Final = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
-GPU: Final = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 STARTED: Final = 60_000
 """Milliseconds that starting Python and opening a program may take on a busy machine."""
 
@@ -35,42 +30,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = subprocess.run([sys.executable, str(ROOT / "build_wasm.py")], cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, f"{built.stdout}{built.stderr}"
     return shutil.copytree(DIST, tmp_path_factory.mktemp("site") / "dist")
-
-
-class Static(SimpleHTTPRequestHandler):
-    """A plain static host, which sets no headers of its own."""
-
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
-
-    def log_message(self, *_: Any) -> None:
-        """Tests are quiet."""
-
-
-@dataclass
-class Host:
-    """A server on this machine."""
-
-    server: ThreadingHTTPServer
-    thread: threading.Thread
-
-    @property
-    def url(self) -> str:
-        """Its address, ending in a slash."""
-        return f"http://127.0.0.1:{self.server.server_address[1]}/"
-
-    def stop(self) -> None:
-        """End it; asking it then is refused."""
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-def serve(folder: Path) -> Host:
-    """A plain static host for a folder."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Static, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    return Host(server, thread)
 
 
 @pytest.fixture(scope="session")
@@ -151,21 +110,48 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """A browser profile that most tests share, so that it knows Python's machine code from the last test. Of what pages keep it keeps nothing."""
+    made = playwright.chromium.launch_persistent_context(
+        str(tmp_path_factory.mktemp("profile")), executable_path=CHROMIUM, args=[*QUIET, *GPU], viewport={"width": 1280, "height": 800}
+    )
+    yield made
+    made.close()
+
+
+def forget(page: Page, url: str) -> None:
+    """Close a page; the profile forgets all that the site has kept, as if nobody had been there."""
+    kept = "cookies,local_storage,indexeddb,service_workers,cache_storage"
+    page.context.new_cdp_session(page).send("Storage.clearDataForOrigin", {"origin": url.rstrip("/"), "storageTypes": kept})
+    page.close()
+
+
 Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(context: BrowserContext, host: Host, watched: Watched) -> Open:
-    """Opens the page with a hash such as `example=mlp`, and waits until a program stands there."""
+def open_page(request: pytest.FixtureRequest, host: Host, watched: Watched) -> Iterator[Open]:
+    """Opens the page with a hash such as `example=mlp`, and waits until a program stands there.
+
+    It is in the test's own `context` if the test has one, else in the profile that tests share.
+    """
+    shared = "context" not in request.fixturenames
+    context: BrowserContext = request.getfixturevalue("profile" if shared else "context")
+    pages: list[Page] = []
 
     def opened(fragment: str = "", *, url: str | None = None, wait: bool = True) -> Page:
         page = watched.watch(context.new_page())
+        pages.append(page)
         page.goto((url or host.url) + (f"#{fragment}" if fragment else ""))
         if wait:
-            page.wait_for_selector("body[data-state='ready'], body[data-state='failed']", timeout=STARTED)
+            page.wait_for_selector(f"{READY}, body[data-state='failed']", timeout=STARTED)
         return page
 
-    return opened
+    yield opened
+    for page in pages if shared else ():
+        if not page.is_closed():
+            forget(page, host.url)
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, Route
+from site_browser import Host
 
-from e2e.conftest import STARTED, Host, Watched
+from e2e.conftest import STARTED, Watched
 
 _WORKER: Final = """
 const read = async (path) => (await fetch(path)).arrayBuffer();

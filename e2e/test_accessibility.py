@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from site_browser import READY, Host
 
-from e2e.conftest import ROOT, STARTED, Host, Watched
+from e2e.conftest import ROOT, STARTED, Watched
 from e2e.test_shell import compile_text, settled
 
 AXE: Final = ROOT / "viz" / "node_modules" / "axe-core" / "axe.min.js"
@@ -52,7 +53,7 @@ def test_every_pane_is_accessible_and_fits(browser: Browser, host: Host, watched
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=width < 1100)
     page = watched.watch(context.new_page())
     page.goto(f"{host.url}#example=mlp&part=step&stage=simplified")
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     shot(page, f"{size}-{scheme}-start")
     page.get_by_label("Close this introduction").click()
     found = {"start": (violations(page), page.evaluate(CUT))}
@@ -76,7 +77,7 @@ def test_what_lies_over_the_page_is_accessible(browser: Browser, host: Host, wat
         context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
         page = watched.watch(context.new_page())
         page.goto(f"{host.url}#example=softmax")
-        page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+        page.wait_for_selector(READY, timeout=STARTED)
         page.keyboard.press("?")
         shot(page, f"desk-{scheme}-help")
         assert violations(page) == []

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from site_browser import CHROMIUM, GPU, QUIET, READY
 
-from e2e.conftest import CHROMIUM, GPU, QUIET, ROOT, STARTED, Watched
+from e2e.conftest import ROOT, STARTED, Watched
 
 HELPER = "WIDTH = 12\n"
 MINE = '''"""My own network."""
@@ -67,7 +68,7 @@ def opened(context: BrowserContext, watched: Watched, told: dict[str, Any]) -> P
     """The page at the address that the command says, once it is ready."""
     page = watched.watch(context.new_page())
     page.goto(told["url"])
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     return page
 
 
@@ -91,7 +92,7 @@ def test_the_page_follows_the_file_when_it_is_reloaded(serve: Serve, context: Br
     (tmp_path / "mine.py").write_text(MINE.replace('"adam"', '"sgd"'))
     (tmp_path / "helper.py").write_text("WIDTH = 7\n")
     page.reload()
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     assert '"sgd"' in text(page)
     page.click("#tab-train")
     page.get_by_label("Steps", exact=True).fill("2")
@@ -126,7 +127,7 @@ def test_a_second_visit_loads_nothing_again(serve: Serve, playwright: Playwright
         sizes.clear()
         page.on("requestfinished", lambda request: sizes.update({request.url: request.sizes()["responseBodySize"]}))
         page.goto(url)
-        page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+        page.wait_for_selector(READY, timeout=STARTED)
         page.close()
     context.close()
     assert len(sizes) > 10

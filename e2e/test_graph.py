@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from playwright.sync_api import Page, expect
+from site_browser import READY
 
 from anneal.viz.tab import Tab
 from e2e.conftest import ARTIFACTS, ROOT, STARTED, Open
@@ -456,7 +457,7 @@ def test_steps_of_two_thousand_nodes(open_page: Open, shot: Callable[[Page, str]
     """A training step of about 2,300 nodes: a hundred rewrites on and back lead to the same picture; how long a step and a frame take is noted."""
     source = f"{(ROOT / 'viz' / 'bench' / 'deep.py').read_text()}\n\nusual()\n"
     page = open_page(link(source, stage="simplified", part="step"), wait=False)
-    page.wait_for_selector("body[data-state='ready']", timeout=4 * STARTED)
+    page.wait_for_selector(READY, timeout=4 * STARTED)
     settled(page)
     nodes = told(page, "graph()")
     assert len(nodes["nodes"]) > 2000

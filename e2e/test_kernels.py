@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 import anneal
 from anneal.examples import EXAMPLES
@@ -95,9 +95,9 @@ def test_the_keys_of_the_list_and_of_the_text(open_page: Open) -> None:
     expect(current).to_have_class(MARKED)
 
 
-def test_the_text_and_the_fingerprint_are_copied(open_page: Open) -> None:
+def test_the_text_and_the_fingerprint_are_copied(open_page: Open, context: BrowserContext) -> None:
     page = open_page("example=mlp&pane=kernels&kernel=1")
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
     plan = native_plan()
     page.click('[aria-label="Copy this kernel\'s WGSL"]')
     page.get_by_text("Copied").first.wait_for()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from site_browser import READY, Host, serve
 
-from e2e.conftest import STARTED, Host, Watched, serve
+from e2e.conftest import STARTED, Watched
 
-READY = "body[data-state='ready']"
 KEPT = """async () => {
   const found = [];
   for (const name of await caches.keys()) if (await (await caches.open(name)).match(new URL("manifest.json", location.href).href)) found.push(name);

@@ -19,11 +19,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser
+from site_browser import Host
 
 from anneal.ir.text import print_graph
 from anneal.runtime.device import get_device
 from anneal.tensor import realize
-from e2e.conftest import ROOT, Host, Watched
+from e2e.conftest import ROOT, Watched
 from e2e.python_tab import PythonTab, python_tab
 
 PARTS: Final = ("forward", "backward", "step")

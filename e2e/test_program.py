@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, Page
+from site_browser import READY, Host
 
 from anneal.viz import about
 from anneal.viz.state import STAGES
 from anneal.viz.tab import Tab
-from e2e.conftest import ROOT, STARTED, Host, Watched
+from e2e.conftest import ROOT, STARTED, Watched
 
 ASK: Final = """async ([kind, params]) => {
   window.asked ??= (await import("./page/compiler.js")).makeCompiler();
@@ -56,7 +57,7 @@ def worker(browser: Browser, host: Host) -> Iterator[Worker]:
     page = told.watch(context.new_page())
     page.set_default_timeout(STARTED)
     page.goto(host.url)
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     yield Worker(page)
     context.close()
     told.check()

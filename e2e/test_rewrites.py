@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from site_browser import READY, Host
 
-from e2e.conftest import STARTED, Host, Open, Watched
+from e2e.conftest import STARTED, Open, Watched
 
 SIMPLIFIED = "example=mlp&part=step&stage=simplified&pane=rewrites"
 PANEL = "#panel-rewrites"
@@ -44,7 +45,7 @@ def mlp(browser: Browser, host: Host) -> Iterator[Page]:
     context, told = browser.new_context(viewport={"width": 1280, "height": 800}), Watched()
     page = told.watch(context.new_page())
     page.goto(f"{host.url}#{SIMPLIFIED}")
-    page.wait_for_selector("body[data-state='ready'], body[data-state='failed']", timeout=STARTED)
+    page.wait_for_selector(f"{READY}, body[data-state='failed']", timeout=STARTED)
     yield page
     context.close()
     told.check()
@@ -232,7 +233,7 @@ def test_hostile_names_are_text(open_page: Open) -> None:
     page.keyboard.insert_text(HOSTILE)
     page.keyboard.press("ControlOrMeta+Enter")
     page.wait_for_function("document.body.dataset.state === 'busy'")
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     page.locator("#stage-simplified").click()
     page.locator("#tab-rewrites").click()
     page.wait_for_selector(f"{PANEL} .rewrites:not([hidden])")

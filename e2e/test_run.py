@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from site_browser import READY, Host
 
 from anneal.examples import digits
-from e2e.conftest import STARTED, Host, Open, Watched
+from e2e.conftest import STARTED, Open, Watched
 from e2e.test_accessibility import violations
 
 MATMUL = """
@@ -167,7 +168,7 @@ def test_without_a_gpu_the_button_says_why(browser_without_gpu: Browser, host: H
     context = browser_without_gpu.new_context(viewport={"width": 1280, "height": 800})
     page = watched.watch(context.new_page())
     page.goto(f"{host.url}#example=mlp&pane=run")
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     button = page.locator(".run-form button")
     expect(button).to_be_disabled()
     expect(button).to_have_accessible_description("There is no WebGPU device in this tab.")

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
+from site_browser import Host
 
 from anneal import Tensor
 from anneal.examples import EXAMPLES
 from anneal.examples.program import Program
 from anneal.examples.trainer import Trainer
 from anneal.runtime.device import get_device
-from e2e.conftest import Host, Watched
+from e2e.conftest import Watched
 from e2e.python_tab import PythonError, PythonTab, python_tab
 
 START = """

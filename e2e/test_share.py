@@ -8,8 +8,9 @@ import zlib
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from site_browser import Host
 
-from e2e.conftest import Host, Open
+from e2e.conftest import Open
 from e2e.test_shell import MATMUL, compile_text, settled, stage_names, untimed
 
 

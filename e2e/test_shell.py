@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from site_browser import READY, Host
 
 import anneal
 from anneal.examples import EXAMPLES
-from e2e.conftest import STARTED, Host, Open, Watched
+from e2e.conftest import STARTED, Open, Watched
 
-READY = "body[data-state='ready']"
 MATMUL = "from anneal import Tensor\n\na = Tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])\nb = Tensor([[0.5, 1.0], [1.5, 2.0]])\na @ b\n"
 ENDLESS = "while True:\n    pass\n"
 

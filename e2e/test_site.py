@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
+from site_browser import READY, Host, serve
 
-from e2e.conftest import ROOT, STARTED, Host, Open, Watched, serve
-
-READY = "body[data-state='ready']"
+from e2e.conftest import ROOT, STARTED, Open, Watched
 
 
 @pytest.fixture

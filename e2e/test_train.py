@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from site_browser import READY, Host
 
-from e2e.conftest import STARTED, Host, Open, Watched
+from e2e.conftest import STARTED, Open, Watched
 
 LINK = "example=mlp&part=step&pane=train"
 SMALL = """
@@ -242,7 +243,7 @@ def test_the_page_s_stop_ends_a_training_and_says_so(open_page: Open) -> None:
     page.locator("#busy").get_by_role("button", name="Stop").click()
     expect(pane(page).get_by_role("alert")).to_contain_text("Stopped", timeout=STARTED)
     expect(state(page)).to_contain_text("Nothing is trained yet")
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     begin(page, steps=3)
     ended(page, "Done: step 3 of 3")
 
@@ -250,7 +251,7 @@ def test_the_page_s_stop_ends_a_training_and_says_so(open_page: Open) -> None:
 def test_without_webgpu_it_says_what_to_do(browser_without_gpu: Browser, host: Host, watched: Watched, shot: Shot) -> None:
     page = watched.watch(browser_without_gpu.new_page(viewport={"width": 1280, "height": 800}))
     page.goto(f"{host.url}#{LINK}")
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     expect(pane(page).locator(".callout").first).to_contain_text("WebGPU")
     for control in pane(page).locator("form button, form input, form select").all():
         expect(control).to_be_disabled()
@@ -263,7 +264,7 @@ def test_it_can_be_read_in_both_themes(browser: Browser, host: Host, watched: Wa
     context = browser.new_context(viewport={"width": 820, "height": 1180}, color_scheme="dark" if theme == "dark" else "light")
     page = watched.watch(context.new_page())
     page.goto(f"{host.url}#{LINK}")
-    page.wait_for_selector("body[data-state='ready']", timeout=STARTED)
+    page.wait_for_selector(READY, timeout=STARTED)
     begin(page, steps=60)
     ended(page, "Done: step 60 of 60")
     expect(pane(page).locator(".digit")).to_have_count(20)

@@ -5,46 +5,20 @@ python tools/site_screenshots.py    writes docs/images/viz-*.png and viz/preview
 
 from __future__ import annotations
 
-import functools
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from site_browser import CHROMIUM, GPU, QUIET, READY, serve
 from site_build import build
 from site_files import SiteError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 IMAGES: Final = ROOT / "docs" / "images"
-CHROMIUM: Final = "/usr/bin/chromium"
-FLAGS: Final = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--no-sandbox", "--disable-background-networking")
 PATIENCE: Final = 120_000
 """Milliseconds that anything may take: a training, or starting on a busy machine."""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """A static host that prints nothing."""
-
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def host(folder: Path) -> Iterator[str]:
-    """The address of a folder."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def nothing(page: Page) -> None:
@@ -88,7 +62,7 @@ def take(browser: Browser, url: str, path: Path, theme: str, prepare: Callable[[
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light", service_workers="block")
     page = context.new_page()
     page.goto(url)
-    page.wait_for_selector("body[data-state='ready']", timeout=PATIENCE)
+    page.wait_for_selector(READY, timeout=PATIENCE)
     page.locator(".landing button").click()  # more room for the page itself
     prepare(page)
     page.wait_for_timeout(1000)  # what moves has come to rest
@@ -106,14 +80,16 @@ def main() -> int:
     except SiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    with host(ROOT / "viz" / "dist") as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    host = serve(ROOT / "viz" / "dist")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *GPU])
         for name, theme, address, prepare in PICTURES:
             if not chosen or name in chosen:
-                take(browser, f"{url}#{address}", IMAGES / f"viz-{name}.png", theme, prepare)
+                take(browser, f"{host.url}#{address}", IMAGES / f"viz-{name}.png", theme, prepare)
         if not chosen or "preview" in chosen:
-            take(browser, f"{url}#example=mlp&stage=simplified&step=58&pane=rewrites", ROOT / "viz" / "preview.png", "dark", nothing, (1200, 630))
+            take(browser, f"{host.url}#example=mlp&stage=simplified&step=58&pane=rewrites", ROOT / "viz" / "preview.png", "dark", nothing, (1200, 630))
         browser.close()
+    host.stop()
     return 0
 
 

@@ -44,7 +44,7 @@ async function start() {
     no_device: opened ?? undefined, // None; null would arrive as JsNull
   });
   // A promising call: inside it Python may wait for the GPU where the browser can switch stacks.
-  return { python, handle: tab.handle_json.bind(tab) };
+  return { python, serve: tab.serve.bind(tab) };
 }
 
 const started = start();
@@ -55,9 +55,8 @@ started.then(
 
 onmessage = async ({ data: { id, kind, params } }) => {
   try {
-    const { handle } = await started;
-    const answer = await handle(JSON.stringify({ kind, params }));
-    postMessage({ id, text: answer });
+    const { serve } = await started;
+    await serve(JSON.stringify({ kind, params }), (text) => postMessage({ id, text }));
   } catch (error) {
     postMessage({ id, broken: String(error?.message ?? error) });
   }

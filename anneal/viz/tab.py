@@ -15,6 +15,7 @@ import inspect
 import json
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 from anneal.errors import AnnealError, UsageError, meant
@@ -50,27 +51,41 @@ class Tab:
         self.state = State(emit and (lambda name, data: emit(name, _text(data))), source_hash=source_hash, no_device=no_device)
         self._turn = asyncio.Lock()
 
-    async def handle_json(self, request: str) -> str:
-        """`handle`, from JSON text to JSON text."""
+    async def serve(self, request: str, answered: Callable[[str], None]) -> None:
+        """`handle`, from JSON text to JSON text. `answered` gets the answer before the next request is begun, which may take long."""
         try:
             asked = json.loads(request)
             kind, params = asked["kind"], asked.get("params") or {}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            return _text(_refused(UsageError(f"not a request: {error}")))
-        answer = await self.handle(kind, params)
-        try:
-            return _text(answer)
-        except (TypeError, ValueError) as error:
-            return _text(_broken(error))
+            answered(_text(_refused(UsageError(f"not a request: {error}"))))
+            return
+        async with self._order(kind):
+            answer = await self._answer(kind, params)
+            try:
+                text = _text(answer)
+            except (TypeError, ValueError) as error:
+                text = _text(_broken(error))
+            answered(text)
+
+    async def handle_json(self, request: str) -> str:
+        """`serve` for one who waits."""
+        told: list[str] = []
+        await self.serve(request, told.append)
+        return told[0]
 
     async def handle(self, kind: str, params: Params) -> Answer:
         """The answer to a request; a failure where there is none."""
+        async with self._order(kind):
+            return await self._answer(kind, params)
+
+    def _order(self, kind: object) -> AbstractAsyncContextManager[None]:
+        """Waits for the requests before, where they are to be waited for."""
+        return nullcontext() if isinstance(kind, str) and kind in MEANWHILE else self._turn
+
+    async def _answer(self, kind: object, params: Params) -> Answer:
         try:
-            handler = _handler(kind, params)
-            if kind in MEANWHILE:
-                return {"ok": True, "value": await _settled(handler(self.state, params))}
-            async with self._turn:
-                return {"ok": True, "value": await _settled(handler(self.state, params))}
+            value = _handler(kind, params)(self.state, params)
+            return {"ok": True, "value": await value if inspect.isawaitable(value) else value}
         except ProgramError as error:
             return {"ok": False, "error": error.failure}
         except AnnealError as error:
@@ -86,11 +101,6 @@ def _handler(kind: object, params: object) -> Handler:
     if not isinstance(params, dict):
         raise UsageError(f"the parameters of {kind} are to be an object, not {type(params).__name__}")
     return TABLE[kind]
-
-
-async def _settled(value: Any) -> Any:
-    """A value, waited for where it is still to come."""
-    return await value if inspect.isawaitable(value) else value
 
 
 def _refused(error: AnnealError) -> Answer:

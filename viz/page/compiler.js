@@ -1,6 +1,6 @@
 // The page's end of the worker in which the compiler lives.
 
-const WORKER = new URL("../worker.js", import.meta.url);
+import { takeWorker } from "./first_worker.js";
 
 /** What a request is refused with: what happened, where in the program, what to try. */
 class Failure extends Error {
@@ -22,15 +22,17 @@ export function makeCompiler(told = {}) {
   let number = 0;
 
   function begin() {
-    const mine = new Worker(WORKER, { type: "module", name: "anneal" });
+    const { worker: mine, said } = takeWorker();
     worker = mine;
-    worker.onmessage = ({ data }) => {
+    const listen = (data) => {
       if (mine === worker) receive(data); // one that was ended may have said something before
     };
+    worker.onmessage = ({ data }) => listen(data);
     worker.onerror = (event) => {
       event.preventDefault();
       broken(event.message || "the worker could not be started");
     };
+    queueMicrotask(() => said.forEach(listen)); // whoever asked for the compiler has it then
   }
 
   function broken(message) {

@@ -2,11 +2,12 @@
 
 const WORKER = new URL("../layout_worker.js", import.meta.url);
 
-/** Lays graphs out without making the page wait; the worker starts with the first. */
+/** Lays graphs out without making the page wait. */
 export function makeLayouts() {
   const waiting = new Map();
   let worker = null;
   let ticket = 0;
+  start(); // it is there when the first graph comes
 
   function start() {
     worker = new Worker(WORKER, { type: "module", name: "layout" });

@@ -1,9 +1,9 @@
 // The pane of the chosen node: what it is, where it comes from, what it became, all of it linked.
 
+import { describe } from "./described.js";
 import { el, replace } from "./dom.js";
 import { PHASES, phaseOf, typeText } from "./nodes.js";
 import { storyOf } from "./node_story.js";
-import { graphStage } from "./stages.js";
 
 const MOST = 12; // links in a list before the rest is asked for
 
@@ -13,7 +13,7 @@ const MOST = 12; // links in a list before the rest is asked for
  * @param {object} context store, compiler, nodes and graph of the page
  */
 export function mount(element, context) {
-  const { store, compiler, nodes } = context;
+  const { store } = context;
   const content = el("article", { class: "node", "aria-live": "polite" });
   element.append(content);
   let turn = 0;
@@ -31,8 +31,7 @@ export function mount(element, context) {
       return;
     }
     try {
-      const doc = await compiler.request("node", { id: node, stage: graphStage(stage) });
-      nodes.tell(doc.rows); // also when it is late: they come once
+      const doc = await describe(context);
       if (mine !== turn) return;
       replace(content, parts(doc, context));
     } catch (error) {

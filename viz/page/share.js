@@ -1,6 +1,6 @@
 // The address: what is shown, in a form that opens again. Examples by name and the rest readable; a program of one's own is deflated.
 
-import { graphStage } from "./stages.js";
+import { describe } from "./described.js";
 
 /** Characters that a program may have in an address; browsers and mail programs cut longer ones. */
 const LONGEST = 16_000;
@@ -120,7 +120,7 @@ async function programOf(words, part, info, wrong) {
  * @param {string[]} panes the panes there are
  */
 export function makeShare(context, panes) {
-  const { store, compiler, notice, session } = context;
+  const { store, notice, session } = context;
   let settling = 0; // the address is left alone while a link is being opened
   let pushed = null; // the program of the newest entry of the history
   let first = null; // gives the program where an address names none
@@ -133,8 +133,7 @@ export function makeShare(context, panes) {
       return;
     }
     try {
-      const { path, rows } = await compiler.request("node", { id: node, stage: graphStage(stage) });
-      context.nodes.tell(rows); // they come once, whoever asks
+      const { path } = await describe(context);
       if (store.state.node === node && store.state.stage === stage) store.set({ path });
     } catch {
       store.set({ path: null }); // it is not in this stage

@@ -49,10 +49,10 @@ export function keepProgram(store) {
     const example = exampleOf(info, { source, name })?.name ?? null;
     keep("program", { source: example === null ? source : "", part: asked, name, example, ran: source !== unfinished && source !== stopped });
   };
-  store.on(["source", "asked", "unfinished"], ({ source, unfinished }, changed) => {
+  store.on(["source", "asked", "unfinished"], ({ source }, changed) => {
     clearTimeout(timer);
     if (!source) return;
-    if (changed.has("unfinished") && unfinished !== null) write(); // at once: what follows may never end
+    if (changed.has("unfinished")) write(); // at once: what follows may never end, and what has ended is to be started again
     else timer = setTimeout(write, 300);
   });
 }
