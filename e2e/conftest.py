@@ -80,7 +80,7 @@ class Watched:
         return page
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and "Service Worker registration blocked" not in message.text:
             self.errors.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
 
     def _asked(self, request: Request) -> None:
@@ -112,9 +112,16 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture(scope="session")
 def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """A browser profile that most tests share, so that it knows Python's machine code from the last test. Of what pages keep it keeps nothing."""
+    """A browser profile that most tests share, so that it knows Python's machine code from the last test. Of what pages keep it keeps nothing.
+
+    It has no service workers, which would live on, page by page.
+    """
     made = playwright.chromium.launch_persistent_context(
-        str(tmp_path_factory.mktemp("profile")), executable_path=CHROMIUM, args=[*QUIET, *GPU], viewport={"width": 1280, "height": 800}
+        str(tmp_path_factory.mktemp("profile")),
+        executable_path=CHROMIUM,
+        args=[*QUIET, *GPU],
+        viewport={"width": 1280, "height": 800},
+        service_workers="block",
     )
     yield made
     made.close()
@@ -122,7 +129,7 @@ def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
 
 def forget(page: Page, url: str) -> None:
     """Close a page; the profile forgets all that the site has kept, as if nobody had been there."""
-    kept = "cookies,local_storage,indexeddb,service_workers,cache_storage"
+    kept = "cookies,local_storage,indexeddb,cache_storage"
     page.context.new_cdp_session(page).send("Storage.clearDataForOrigin", {"origin": url.rstrip("/"), "storageTypes": kept})
     page.close()
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from anneal.ir.dtype import by_name
-from anneal.runtime import explain_html, explain_text
 from anneal.view.phases import ORDER, PLAIN, Painter
 
 if TYPE_CHECKING:
@@ -103,6 +102,8 @@ class Explanation:
     def text(self, painter: Painter = PLAIN, width: int | None = None) -> list[str]:
         """Lines of text, at most `width` columns wide where words allow; by default as wide as the terminal."""
         columns = shutil.get_terminal_size((_WIDTH, 0)).columns if width is None else width
+        from anneal.runtime import explain_text
+
         lines = [line for k in self.kernels for line in (*explain_text.kernel_lines(k, painter, columns), "")]
         return [*lines, *explain_text.summary_lines(self, painter, columns)]
 
@@ -112,6 +113,8 @@ class Explanation:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        from anneal.runtime import explain_html
+
         return explain_html.page(self)
 
 

@@ -19,7 +19,6 @@ from anneal.ir.ops import Ops
 from anneal.ir.uop import ARENA, Origin, UOp
 from anneal.rewrite import session
 from anneal.rewrite.trace import Event, Trace
-from anneal.runtime import pipeline
 from anneal.tensor import realize
 from anneal.tensor.storage import Buffer
 from anneal.view.graph import Graph
@@ -30,8 +29,8 @@ from anneal.view.nodes import Kernel
 if TYPE_CHECKING:
     from anneal.codegen.target import Target
 
-STAGES: Final = ("tensor", *(stage.name for stage in pipeline.STAGES[:-1]))
-"""The stages whose graphs can be shown: all but the last, which gives text."""
+STAGES: Final = ("tensor", "simplified", "kernels", "lowered")
+"""The stages whose graphs can be shown: all of the compiler's but the last, which gives text."""
 
 
 def describe(
@@ -144,6 +143,7 @@ def _compiled(program: realize.Program, stage: str, target: Target | None) -> tu
     if stage == "tensor":
         return Trace(), []
     from anneal.codegen.target import Target
+    from anneal.runtime import pipeline
 
     target = target or Target.portable()
     with session.watching() as trace:

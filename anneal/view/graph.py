@@ -15,7 +15,6 @@ from contextlib import suppress
 from typing import Final
 
 from anneal.errors import AnnealError, number_of
-from anneal.view import dot, find, html, tree
 from anneal.view.detail import Node
 from anneal.view.nodes import Nodes
 
@@ -27,6 +26,8 @@ class Graph(Nodes):
     """A program after a stage. Printed, it is a tree; a notebook shows that in colour."""
 
     def __str__(self) -> str:
+        from anneal.view import tree
+
         return "\n".join(tree.lines(self))
 
     def __repr__(self) -> str:
@@ -38,21 +39,31 @@ class Graph(Nodes):
 
     def find(self, **criteria: str) -> list[Node]:
         """The nodes that meet all criteria: op, shape, dtype, phase, name, rule, module, as `anneal graph --find` has them."""
+        from anneal.view import find
+
         return [Node.of(self, self.numbers[u]) for u in find.matching(self, criteria)]
 
     def dot(self) -> str:
         """The graph in Graphviz's language."""
+        from anneal.view import dot
+
         return dot.text(self)
 
     def svg(self) -> str:
         """The graph drawn by Graphviz; raises UsageError where that is not installed or does not finish."""
+        from anneal.view import dot
+
         return dot.svg(self.dot())
 
     def _repr_html_(self) -> str:
+        from anneal.view import html
+
         return html.page_part(self)
 
     def _repr_svg_(self) -> str | None:
         """A drawing for notebooks; None where Graphviz is missing or fails, or the graph is large."""
+        from anneal.view import dot
+
         if len(self.order) > SMALL or not dot.installed():
             return None
         with suppress(AnnealError):

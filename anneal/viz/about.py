@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from typing import Final
 
 from anneal import rules
 from anneal.autodiff.backward import PASS_RULES
@@ -81,6 +81,3 @@ def info(state: State, params: Params) -> messages.Info:  # noqa: ARG001 - as al
         "ops": {op.name: op.doc for op in ALL_OPS},
         "device": device(state),
     }
-
-
-ANSWERS: Final[dict[str, Any]] = {"info": info}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Final
 
 from anneal.errors import UsageError
 from anneal.export import graph
@@ -58,6 +58,3 @@ def _file(name: str) -> str:
     ('net.py-small', 'program')
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "program"
-
-
-ANSWERS: Final[dict[str, Any]] = {"export": export}

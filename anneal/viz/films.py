@@ -278,6 +278,3 @@ def _rule(name: str) -> NamedRule:
         return {"name": name, **as_written(rules.rule(name))}
     except RuleError:
         return {"name": name, **of_pass(name)}
-
-
-ANSWERS: Final[dict[str, Any]] = {"film": film, "step": step}

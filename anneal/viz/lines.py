@@ -107,6 +107,3 @@ def lines(state: State, params: Mapping[str, Any]) -> Lines:
     nodes = list(dict.fromkeys(u for uops in said.values() for u in uops))
     there = {stage: [u for u in nodes if u in opened.graph(stage).numbers] for stage in STAGES}
     return {"lines": [(at, opened.numbers(uops)) for at, uops in said.items()], "stages": {stage: opened.numbers(uops) for stage, uops in there.items()}}
-
-
-ANSWERS: Final = {"lines": lines}

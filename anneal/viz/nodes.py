@@ -173,6 +173,3 @@ def _followed(graph: Graph, node: UOp) -> list[UOp]:
 def _reached(graph: Graph, node: UOp) -> list[UOp]:
     """What a node became, as far as it is in a stage; not what stands for others as well."""
     return [u for u in graph.history.became(node)[1:] if u in graph.numbers and u.op not in LEAVES][:_MOST]
-
-
-ANSWERS: Final[dict[str, Any]] = {"node": node, "locate": locate, "follow": follow}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
 from anneal.errors import UsageError, number_of
 from anneal.examples import program as programs
@@ -161,6 +161,3 @@ def _words(model: Model) -> str:
 def _typed(tensor: Tensor) -> str:
     sizes = ", ".join(str(dim(d)) for d in tensor.shape)
     return f"{tensor.dtype.name}({sizes})" if sizes else tensor.dtype.name
-
-
-ANSWERS: Final[dict[str, Any]] = {"open": open_program}

@@ -282,6 +282,3 @@ def _told(values: Values, most: int, verdict: Verdict | None) -> Told:
 def _short(value: Scalar) -> Scalar:
     """A float in as many digits as a float32 has."""
     return float(f"{value:.8g}") if isinstance(value, float) else value
-
-
-ANSWERS: Final = {"run": run}

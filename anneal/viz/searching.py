@@ -14,7 +14,7 @@ known of a node, and where no node has them all, in the user's lines that built 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from anneal.errors import UsageError
 from anneal.ir.uop import Origin, UOp
@@ -103,6 +103,3 @@ def _said(origin: Origin | None) -> str:
 
 def _has(text: str, words: list[str]) -> bool:
     return all(word in text for word in words)
-
-
-ANSWERS: Final[dict[str, Any]] = {"find": find}

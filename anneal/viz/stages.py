@@ -13,11 +13,10 @@ r"""The compilation of the open program, and its graph after each stage.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 from anneal.codegen.target import Target
 from anneal.errors import UsageError
-from anneal.export import kernels
 from anneal.export.schema.kernels import Kernel
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
@@ -35,6 +34,8 @@ WGSL: Final = "wgsl"
 
 def compile_program(state: State, params: Params) -> messages.Compiled:
     """Compile for any WebGPU device, or for the one that is there."""
+    from anneal.export import kernels
+
     opened = state.open
     target = messages.text(params, "target", TARGETS[0])
     if target not in TARGETS:
@@ -117,6 +118,3 @@ def _part(opened: Opened, found: shown.Graph, number: int) -> GraphPart:
         "roots": list(dict.fromkeys(opened.numbers(roots))),
         "nodes": opened.numbers(nodes),
     }
-
-
-ANSWERS: Final[dict[str, Any]] = {"compile": compile_program, "graph": graph}

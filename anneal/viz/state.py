@@ -1,7 +1,7 @@
 """What a tab has open: the program that was run, its graphs after each stage, and a number for every node that the page was told of.
 
-This is what answers are made from. An answer is a function `(state, params) -> JSON object`, plain or async, listed in the `ANSWERS` of its module
-(`anneal.viz.tab` gathers them). It raises `AnnealError` for what cannot be; `Tab` makes a failure of it.
+This is what answers are made from. An answer is a function `(state, params) -> JSON object`, plain or async, listed in the `TABLE` of
+`anneal.viz.tab`. It raises `AnnealError` for what cannot be; `Tab` makes a failure of it.
 
     state.emit("train", {...})          an event for the page, at any time
     state.no_device                     None, or why there is no device, in words; runtime.device.get_device() opens the device

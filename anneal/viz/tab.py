@@ -16,28 +16,35 @@ import json
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from importlib import import_module
 from typing import Any, Final
 
 from anneal.errors import AnnealError, UsageError, meant
-from anneal.viz import about, exports, failures, films, lines, nodes, opening, running, searching, stages, training
+from anneal.viz import failures
 from anneal.viz.messages import Answer, Params
 from anneal.viz.opening import ProgramError
 from anneal.viz.state import State
 
 Handler = Callable[[State, Params], Any | Awaitable[Any]]
-TABLE: Final[dict[str, Handler]] = {
-    **about.ANSWERS,
-    **opening.ANSWERS,
-    **stages.ANSWERS,
-    **films.ANSWERS,
-    **nodes.ANSWERS,
-    **searching.ANSWERS,
-    **lines.ANSWERS,
-    **running.ANSWERS,
-    **training.ANSWERS,
-    **exports.ANSWERS,
+TABLE: Final = {
+    "info": "about.info",
+    "open": "opening.open_program",
+    "compile": "stages.compile_program",
+    "graph": "stages.graph",
+    "film": "films.film",
+    "step": "films.step",
+    "node": "nodes.node",
+    "locate": "nodes.locate",
+    "follow": "nodes.follow",
+    "find": "searching.find",
+    "lines": "lines.lines",
+    "run": "running.run",
+    "train": "training.train",
+    "train_set": "training.change",
+    "predict": "training.predict",
+    "export": "exports.export",
 }
-"""Who answers each kind of request."""
+"""Who answers each kind of request. A module is loaded with the first request for it: a page that starts waits only for what it needs."""
 MEANWHILE: Final = frozenset({"train", "train_set", "predict"})
 """What is answered at once, or takes its time beside others."""
 _BUG: Final = "This is a mistake in anneal, not in your program. Please report it with the program and this text."
@@ -100,7 +107,9 @@ def _handler(kind: object, params: object) -> Handler:
         raise UsageError(f"no request {kind!r}: {meant(str(kind), TABLE) or 'there are ' + ', '.join(TABLE)}")
     if not isinstance(params, dict):
         raise UsageError(f"the parameters of {kind} are to be an object, not {type(params).__name__}")
-    return TABLE[kind]
+    module, _, function = TABLE[kind].partition(".")
+    handler: Handler = getattr(import_module(f"anneal.viz.{module}"), function)
+    return handler
 
 
 def _refused(error: AnnealError) -> Answer:

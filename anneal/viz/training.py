@@ -269,6 +269,3 @@ def _rate(params: Params) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
         raise UsageError(f"a learning rate is a finite number from 0 on, not {value!r}")
     return float(value)
-
-
-ANSWERS: Final[dict[str, Any]] = {"train": train, "train_set": change, "predict": predict}

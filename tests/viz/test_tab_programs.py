@@ -337,16 +337,24 @@ def test_whatever_is_asked_nothing_is_raised(asked: Asked) -> None:
     assert asked.ask("graph", stage="tensor")
 
 
-def test_an_error_of_the_tab_itself_says_so(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_has_somebody_who_answers(asked: Asked) -> None:
     from anneal.viz import tab
+
+    for kind in tab.TABLE:
+        assert callable(tab._handler(kind, {})), kind
+    assert tab.TABLE.keys() >= tab.MEANWHILE
+
+
+def test_an_error_of_the_tab_itself_says_so(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anneal.viz import stages
 
     def broken(*_: Any) -> Any:
         raise KeyError("x")
 
-    monkeypatch.setitem(tab.TABLE, "graph", broken)
+    monkeypatch.setattr(stages, "graph", broken)
     failure = asked.refused("graph", stage="tensor")
     assert failure["kind"] == "KeyError"
     assert "This is a mistake in anneal" in failure["hint"]
     assert "Traceback" in failure["printed"]
-    monkeypatch.setitem(tab.TABLE, "graph", lambda *_: {"value": float("nan")})
+    monkeypatch.setattr(stages, "graph", lambda *_: {"value": float("nan")})
     assert asked.refused("graph")["kind"] == "ValueError"
