@@ -1,0 +1,9 @@
+"""Cases of the surface: create."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from surface import Case
+
+CASES: Final[tuple[Case, ...]] = ()
