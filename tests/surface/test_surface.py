@@ -77,7 +77,7 @@ def test_it_agrees(case: Case, device: str, monkeypatch: pytest.MonkeyPatch) -> 
                 total = total + (a.float() * Tensor(weights)).sum()
                 other = other + (b.float() * torch.from_numpy(weights)).sum()
         total.backward()
-        other.backward()  # type: ignore[no-untyped-call]
+        other.backward()
         for a, b in zip(mine, others, strict=True):
             if b.requires_grad and b.grad is not None:
                 assert a.grad is not None
