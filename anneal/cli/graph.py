@@ -24,7 +24,7 @@ from anneal.formats import atomic
 from anneal.nn import modules
 from anneal.rewrite import session
 from anneal.runtime.device import get_device
-from anneal.tensor.graph import STAGES
+from anneal.tensor.graph import stages
 from anneal.view import find, tree
 from anneal.view.detail import Node
 from anneal.view.graph import Graph
@@ -38,7 +38,8 @@ def options(parser: shared.Parser) -> None:
     """Add what the verb takes."""
     shared.add_model(parser)
     shared.add_part(parser)
-    parser.add_argument("--stage", metavar="STAGE", default=STAGES[0], help=f"{STAGES[0]} (default), {', '.join(STAGES[1:-1])} or {STAGES[-1]}")
+    first, *others, last = stages()
+    parser.add_argument("--stage", metavar="STAGE", default=first, help=f"{first} (default), {', '.join(others)} or {last}")
     shared.add_device(parser, "compile for it (default: any device)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--list", action="store_true", help="a line a node, in order, nothing folded away")
@@ -68,9 +69,9 @@ def run(arguments: Namespace) -> int:
 
 def build(arguments: Namespace) -> tuple[Model, Graph]:
     """The model and its graph after the stage asked for. Raises UsageError for a stage that there is not, before anything is built."""
-    if arguments.stage not in STAGES:
+    if arguments.stage not in (known := stages()):
         text = "the WGSL is text, not a graph: see it with anneal kernels --wgsl. " if arguments.stage == "wgsl" else ""
-        raise UsageError(f"no graph after the stage {arguments.stage!r}: {text}{nearest(arguments.stage, STAGES)}")
+        raise UsageError(f"no graph after the stage {arguments.stage!r}: {text}{nearest(arguments.stage, known)}")
     target = get_device(arguments.device).target if arguments.device else Target.portable()
     with session.watching():
         with modules.watching() as seen:

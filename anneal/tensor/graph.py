@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anneal.errors import UsageError
 from anneal.ir.graph import toposort, users
@@ -29,8 +29,12 @@ from anneal.view.nodes import Kernel
 if TYPE_CHECKING:
     from anneal.codegen.target import Target
 
-STAGES: Final = ("tensor", "simplified", "kernels", "lowered")
-"""The stages whose graphs can be shown: all of the compiler's but the last, which gives text."""
+
+def stages() -> tuple[str, ...]:
+    """The stages whose graphs can be shown: `tensor`, and all of the compiler's but the last, which gives text."""
+    from anneal.runtime import pipeline
+
+    return ("tensor", *(stage.name for stage in pipeline.STAGES[:-1]))
 
 
 def describe(
@@ -49,9 +53,9 @@ def describe(
     What the caller knows: names of buffers and of nodes, and the modules that built nodes. Which gradient rules fired is known inside
     `anneal.trace()`. Raises UsageError for a stage that has no graph, CompileError where the target cannot run the program.
     """
-    if stage not in STAGES:
+    if stage not in (known := stages()):
         hint = "its result is text: plan.kernels[i].wgsl, or anneal kernels --wgsl; " if stage == "wgsl" else ""
-        raise UsageError(f"no graph after the stage {stage!r}: {hint}there are {', '.join(STAGES)}")
+        raise UsageError(f"no graph after the stage {stage!r}: {hint}there are {', '.join(known)}")
     with ARENA.crediting():
         ARENA.origin = None  # nothing that is made here is the user's
         program = realize.trace(outputs)
@@ -101,15 +105,16 @@ def graphs(known: Known, gradients: Sequence[Event], trace: Trace, kernels: Sequ
     `gradients` are the events of the gradient rules that built the program; `kernels` are what the plan says, where there is one.
     """
     program = known.program
-    compiled = [s for s in trace.snapshots if s.stage in STAGES[1:]]
+    names = stages()[1:] if trace.snapshots else ()
+    compiled = [s for s in trace.snapshots if s.stage in names]
     shared: dict[str, Any] = {"title": title, "modules": known.modules, "kinds": known.kinds}
     # What gradient rules worked on reads buffers, not parameters; in kernels such nodes are the memory that the scheduler plans.
     whole: dict[str, Any] = {"names": {**known.names, **{b.uop: name for b, name in zip(program.buffers, known.inputs, strict=True)}}}
     parts: dict[str, Any] = {"names": known.names, "kernels": kernels}
     before = History(gradients, [], [program.sink], known.same)
-    first = Graph(STAGES[0], ((program.sink,),), ensures="the program as it is written; shapes and dtypes fit", history=before, **whole, **shared)
+    first = Graph("tensor", ((program.sink,),), ensures="the program as it is written; shapes and dtypes fit", history=before, **whole, **shared)
     after = History([*gradients, *trace.events], trace.moves, [program.sink], known.same) if compiled else before
-    later = {s.stage: Graph.after(s, history=after, **(whole if s.stage == STAGES[1] else parts), **shared) for s in compiled}
+    later = {s.stage: Graph.after(s, history=after, **(whole if s.stage == names[0] else parts), **shared) for s in compiled}
     return {first.stage: first, **later}
 
 
