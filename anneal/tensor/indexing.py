@@ -22,7 +22,7 @@ from anneal.ir.ops import Ops
 from anneal.ir.shape import Dim, Shape, show
 from anneal.tensor import host, shapes
 from anneal.tensor.core import Core
-from anneal.tensor.reduce import Reduce
+from anneal.tensor.scans import Scans
 
 
 class _Part(NamedTuple):
@@ -39,7 +39,7 @@ class _Part(NamedTuple):
     tensor: Any = None
 
 
-class Indexing(Reduce):
+class Indexing(Scans):
     """Elements by their position."""
 
     __slots__ = ()

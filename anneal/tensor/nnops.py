@@ -18,13 +18,13 @@ from anneal.ir.dtype import Scalar, dtypes, promote
 from anneal.ir.shape import show
 from anneal.tensor import shapes
 from anneal.tensor.elementwise import Operand
-from anneal.tensor.indexing import Indexing
 from anneal.tensor.reduce import Axis
+from anneal.tensor.sorting import Sorting
 
 Sizes = int | Sequence[int]
 
 
-class Networks(Indexing):
+class Networks(Sorting):
     """Layers without state."""
 
     __slots__ = ()
