@@ -65,6 +65,10 @@ class CheckpointError(AnnealError):
     """A checkpoint that cannot be read, written or fitted to a model."""
 
 
+class FileError(UsageError, OSError):
+    """A file that cannot be read or written, or that has changed while it was needed."""
+
+
 class StaleTensorError(AnnealError):
     """A lazy tensor whose input was overwritten before the tensor was realised."""
 

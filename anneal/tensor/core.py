@@ -210,7 +210,7 @@ class Core:
     def _buffer(self) -> Buffer:
         """The buffer of the values, computed now where they are not yet."""
         buffer = storage.buffer_of(storage.base(storage.realised(self.uop) or self.realize()._value()))
-        if buffer.storage is None and not isinstance(buffer.pending, bytes):
+        if isinstance(buffer.pending, UOp):
             realize.realize([buffer.uop], self._device)
         return buffer
 

@@ -120,7 +120,7 @@ def _flatten(data: Any) -> tuple[list[Scalar], tuple[int, ...]]:
         for i, row in enumerate(level):
             if not isinstance(row, list | tuple | range) or len(row) != size:
                 found = f"{len(row)} elements" if isinstance(row, list | tuple | range) else repr(row)
-                raise ShapeError(f"ragged data: at {_position(i, shape)} there should be {size} elements as in the first row, not {found}")
+                raise ShapeError(f"ragged data: at {position(i, shape)} there should be {size} elements as in the first row, not {found}")
         level = [item for row in level for item in row]
         shape = (*shape, size)
     if set(map(type, level)) <= _NUMBERS:  # almost always, and much quicker than to look at each
@@ -128,14 +128,14 @@ def _flatten(data: Any) -> tuple[list[Scalar], tuple[int, ...]]:
     for i, item in enumerate(level):
         if not isinstance(item, bool | int | float):
             if isinstance(item, list | tuple | range):
-                raise ShapeError(f"ragged data: at {_position(i, shape)} there is a sequence where the first element is a number")
+                raise ShapeError(f"ragged data: at {position(i, shape)} there is a sequence where the first element is a number")
             if not is_array(item) or getattr(item, "ndim", True):
-                raise DTypeError(f"a tensor holds numbers, not {type(item).__name__} (at {_position(i, shape)})")
+                raise DTypeError(f"a tensor holds numbers, not {type(item).__name__} (at {position(i, shape)})")
             level[i] = item.item()
     return level, shape
 
 
-def _position(flat: int, shape: Sequence[int]) -> str:
+def position(flat: int, shape: Sequence[int]) -> str:
     """Where element number `flat` is, written as an index."""
     index: list[int] = []
     for size in reversed(shape):
@@ -155,7 +155,7 @@ def _check_range(values: Sequence[Scalar], shape: Sequence[int], dtype: DType) -
     low, high = dtype.min, dtype.max
     for i, value in enumerate(values):
         if not isinstance(value, float) and not low <= value <= high:
-            raise _out_of_range(value, _position(i, shape), dtype)
+            raise _out_of_range(value, position(i, shape), dtype)
 
 
 def _out_of_range(value: object, where: str, dtype: DType) -> DTypeError:
@@ -172,7 +172,7 @@ def _encode_array(data: Any, dtype: DType | None) -> Encoded:
         bad = (values < chosen.min) | (values > chosen.max)
         if bad.any():
             at = int(np.argmax(bad))
-            raise _out_of_range(values.reshape(-1)[at], _position(at, values.shape), chosen)
+            raise _out_of_range(values.reshape(-1)[at], position(at, values.shape), chosen)
     if chosen is not dtypes.float16 and (chosen in _ROUNDED or (chosen.is_int and values.dtype.kind == "f")):
         return Encoded(pack(values.reshape(-1).tolist(), chosen), values.shape, chosen)
     with np.errstate(over="ignore"):

@@ -168,13 +168,14 @@ class Executable:
 
 def read(buffer: Buffer) -> bytes:
     """The bytes of a buffer whose values are there: those of the host, or the device's."""
-    return buffer.pending if isinstance(buffer.pending, bytes) else open_device(buffer.device).read(buffer.storage, buffer.nbytes)
+    data = buffer.on_host()
+    return bytes(data) if data is not None else open_device(buffer.device).read(buffer.storage, buffer.nbytes)
 
 
 async def read_async(buffer: Buffer) -> bytes:
     """As `read`; a browser tab goes on with other work meanwhile."""
-    if isinstance(buffer.pending, bytes):
-        return buffer.pending
+    if (data := buffer.on_host()) is not None:
+        return bytes(data)
     return (await open_device(buffer.device).read_many_async([(buffer.storage, buffer.nbytes)]))[0]
 
 

@@ -38,16 +38,23 @@ class Holder(Protocol):
         """Become the BUFFER node that holds the values now, unless the graph is still needed."""
 
 
+class Source(Protocol):
+    """Values that are elsewhere on the host, such as in a file, until somebody needs them."""
+
+    def read(self) -> bytes | memoryview:
+        """All bytes of the buffer; raises an AnnealError where they cannot be had any more."""
+
+
 class Buffer:
-    """One tensor's values: on a device, as bytes still to be uploaded, or as a graph still to be computed."""
+    """One tensor's values: on a device, as bytes still to be uploaded, in a file, or as a graph still to be computed."""
 
     __slots__ = ("__weakref__", "device", "dtype", "identity", "pending", "shape", "storage")
 
-    def __init__(self, shape: tuple[int, ...], dtype: DType, *, pending: bytes | UOp | None = None, device: str | None = None) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: DType, *, pending: bytes | Source | UOp | None = None, device: str | None = None) -> None:
         self.shape = shape
         self.dtype = dtype
         self.pending = pending
-        """Bytes to upload or a graph to compute when the values are first needed; None when they are in `storage`."""
+        """Bytes to upload, or to be read, or a graph to compute when the values are first needed; None when they are in `storage`."""
         self.device = device
         """Name of the device that has, or shall have, the values; None while any will do."""
         self.storage: Any = None
@@ -67,11 +74,17 @@ class Buffer:
         """Bytes on the device."""
         return host.nbytes(self.shape, self.dtype)
 
+    def on_host(self) -> bytes | memoryview | None:
+        """The values where they are on the host, read now where they are in a file; None where a device has or must compute them."""
+        if self.pending is None or isinstance(self.pending, bytes | UOp):
+            return self.pending if isinstance(self.pending, bytes) else None
+        return self.pending.read()
+
     def place(self, device: Device) -> None:
         """Upload pending bytes to `device`."""
-        if isinstance(self.pending, bytes):
+        if (data := self.on_host()) is not None:
             storage = device.allocate(self.nbytes)
-            device.write(storage, self.pending)
+            device.write(storage, data)
             self.adopt(storage, device.name)
 
     def adopt(self, storage: Any, device: str) -> None:
