@@ -25,6 +25,10 @@ class ShapeError(AnnealError, ValueError):
     """A shape, axis or index that cannot be."""
 
 
+class OutOfRangeError(ShapeError, IndexError):
+    """An axis or an index that a tensor does not have."""
+
+
 class DTypeError(AnnealError, TypeError):
     """An operation that a dtype cannot do, or a dtype that the device cannot store."""
 
@@ -61,12 +65,12 @@ class UsageError(AnnealError, ValueError):
     """A wrong argument to a command or function: unknown model, missing file, bad option."""
 
 
-class CheckpointError(AnnealError):
-    """A checkpoint that cannot be read, written or fitted to a model."""
-
-
 class FileError(UsageError, OSError):
     """A file that cannot be read or written, or that has changed while it was needed."""
+
+
+class CheckpointError(AnnealError):
+    """A checkpoint that cannot be read, written or fitted to a model."""
 
 
 class StaleTensorError(AnnealError):

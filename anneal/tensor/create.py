@@ -15,11 +15,11 @@ from anneal.ir import build
 from anneal.ir.dtype import DType, Scalar, dtypes
 from anneal.ir.shape import Dim, Shape, show
 from anneal.tensor import shapes
+from anneal.tensor.arranging import Arranging
 from anneal.tensor.elementwise import literal, weak
-from anneal.tensor.movement import Movement
 
 
-class Create(Movement):
+class Create(Arranging):
     """New tensors."""
 
     __slots__ = ()

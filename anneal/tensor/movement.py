@@ -2,8 +2,8 @@
 
 >>> from anneal import Tensor
 >>> x = Tensor.arange(6).reshape(2, -1)
->>> x.shape, x.T.shape, x.pad(((0, 0), (1, 1))).shape
-((2, 3), (3, 2), (2, 5))
+>>> x.shape, x.T.shape
+((2, 3), (3, 2))
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from anneal.errors import ShapeError
+from anneal.errors import OutOfRangeError, ShapeError, UsageError
 from anneal.ir import build
-from anneal.ir.dtype import Scalar, dtypes, promote
+from anneal.ir.dtype import dtypes, promote
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Dim, Shape, product, show
 from anneal.tensor import shapes
@@ -73,6 +73,22 @@ class Movement(Functions):
         order[a], order[b] = b, a
         return self.permute(order)
 
+    swapaxes = transpose
+    swapdims = transpose
+
+    def moveaxis(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
+        """Axes moved to other places, the others keeping their order."""
+        old = tuple(shapes.axis(a, self.ndim) for a in ((source,) if isinstance(source, int) else source))
+        new = tuple(shapes.axis(a, self.ndim) for a in ((destination,) if isinstance(destination, int) else destination))
+        if len(old) != len(new) or len(set(old)) < len(old) or len(set(new)) < len(new):
+            raise ShapeError(f"moveaxis needs as many places as axes, each named once: not {source} to {destination}")
+        order = [i for i in range(self.ndim) if i not in old]
+        for place, axis in sorted(zip(new, old, strict=True)):
+            order.insert(place, axis)
+        return self.permute(order)
+
+    movedim = moveaxis
+
     @property
     def T(self) -> Self:  # noqa: N802 - the name everybody types
         """The matrix transposed."""
@@ -80,16 +96,33 @@ class Movement(Functions):
             raise ShapeError(f".T is for matrices, not shape {show(self.shape)}: use permute or transpose")
         return self.transpose()
 
+    @property
+    def mT(self) -> Self:  # noqa: N802 - PyTorch's name
+        """The last two axes exchanged: each matrix transposed."""
+        if self.ndim < 2:
+            raise ShapeError(f".mT is for matrices, not shape {show(self.shape)}")
+        return self.transpose(-1, -2)
+
     def flip(self, *axes: Any) -> Self:
         """The axes reversed."""
         chosen = shapes.axes(axes[0] if len(axes) == 1 else axes, self.ndim)
         return self._make(build.flip(self.uop, chosen))
+
+    def fliplr(self) -> Self:
+        """The second axis reversed."""
+        return self.flip(1)
+
+    def flipud(self) -> Self:
+        """The first axis reversed."""
+        return self.flip(0)
 
     # Size.
 
     def expand(self, *shape: Any) -> Self:
         """Axes of size 1 repeated; -1 keeps a size; new axes may come in front."""
         target = shapes.dims(shape)
+        if -1 in target[: max(0, len(target) - self.ndim)]:
+            raise ShapeError(f"cannot expand shape {show(self.shape)} to {show(target)}: -1 keeps a size, and a new axis has none")
         have = (1,) * (len(target) - self.ndim) + self.shape
         if len(have) > len(target):
             raise ShapeError(f"cannot expand shape {show(self.shape)} to {show(target)}: it has fewer axes")
@@ -98,22 +131,15 @@ class Movement(Functions):
 
     broadcast_to = expand
 
-    def pad(self, padding: Sequence[Any], value: Scalar = 0) -> Self:
-        """Elements of `value` around: a (before, after) or None an axis, or PyTorch's flat form, last axis first. Negative amounts cut."""
-        amounts = self._padding(padding)
-        cut = [(max(0, -low), n if high >= 0 else n + high) for n, (low, high) in zip(self.shape, amounts, strict=True)]
-        kept = build.shrink(self.uop, cut)
-        return self._make(build.pad(kept, [(max(0, low), max(0, high)) for low, high in amounts], value))
+    def expand_as(self, other: Self) -> Self:
+        """Expanded to the shape of `other`."""
+        return self.expand(other.shape)
 
-    def _padding(self, padding: Sequence[Any]) -> list[tuple[int, int]]:
-        if all(isinstance(p, int) for p in padding):
-            if len(padding) % 2 or len(padding) > 2 * self.ndim:
-                raise ShapeError(f"a flat padding has (before, after) for each axis from the last one on, not {tuple(padding)} for shape {show(self.shape)}")
-            pairs = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)]
-            return [(0, 0)] * (self.ndim - len(pairs)) + pairs[::-1]
-        if len(padding) != self.ndim or not all(p is None or len(p) == 2 for p in padding):
-            raise ShapeError(f"padding must have (before, after) or None for each of {self.ndim} axes, not {padding}")
-        return [(0, 0) if p is None else (int(p[0]), int(p[1])) for p in padding]
+    def reshape_as(self, other: Self) -> Self:
+        """The same elements under the shape of `other`."""
+        return self.reshape(other.shape)
+
+    view_as = reshape_as
 
     def shrink(self, ranges: Sequence[tuple[Dim, Dim] | None]) -> Self:
         """Elements [start, end) of each axis; None keeps an axis."""
@@ -127,7 +153,19 @@ class Movement(Functions):
     def narrow(self, axis: int, start: int, length: int) -> Self:
         """`length` elements of an axis from `start` on."""
         at = shapes.axis(axis, self.ndim)
-        return self._narrow(at, start, start + length)
+        size = self.shape[at]
+        first = start + size if isinstance(size, int) and start < 0 else start
+        if isinstance(size, int) and not (0 <= first <= size and 0 <= length <= size - first):
+            raise OutOfRangeError(f"narrow: axis {at} of size {size} has no {length} elements from {start} on")
+        return self._narrow(at, first, first + length)
+
+    def select(self, axis: int, index: int) -> Self:
+        """The elements at one place of an axis, without the axis."""
+        at = shapes.axis(axis, self.ndim)
+        (size,) = shapes.known(self.shape[at : at + 1], "select")
+        if not -size <= index < size:
+            raise OutOfRangeError(f"index {index} is outside axis {at} of size {size}")
+        return self._narrow(at, index % size, index % size + 1).squeeze(at)
 
     def repeat(self, *counts: Any) -> Self:
         """The whole repeated along each axis; new axes may come in front."""
@@ -153,21 +191,11 @@ class Movement(Functions):
         wide = self.unsqueeze(-1).expand(*self.shape, size)
         return self._make(build.shear(wide.uop, at, self.ndim, step, dilation, count))
 
-    def roll(self, shift: int, axis: int = 0) -> Self:
-        """The elements of an axis moved by `shift`, those that fall off coming in at the other end."""
-        at = shapes.axis(axis, self.ndim)
-        length = self.shape[at]
-        if not isinstance(length, int):
-            raise ShapeError("roll needs an axis of known size")
-        by = shift % length if length else 0
-        if not by:
-            return self
-        return self._narrow(at, length - by, length).cat(self._narrow(at, 0, length - by), dim=at)
-
     # Several tensors.
 
     def cat(self, *others: Self, dim: int = 0) -> Self:
-        """Tensors one after another along an axis; `Tensor.cat(a, b, dim=1)`."""
+        """Tensors one after another along an axis; `Tensor.cat(a, b, dim=1)` or `Tensor.cat([a, b], dim=1)`."""
+        self, *others = _listed(self, others)  # type: ignore[assignment]  # noqa: PLW0642 - called on the class
         tensors = (self, *others)
         at, dtype = shapes.axis(dim, self.ndim), self.dtype
         for other in others:
@@ -175,21 +203,23 @@ class Movement(Functions):
             if other.ndim != self.ndim or any(a != b for i, (a, b) in enumerate(zip(self.shape, other.shape, strict=True)) if i != at):
                 raise ShapeError(f"cannot join shapes {show(self.shape)} and {show(other.shape)} along axis {at}: the other sizes differ")
         build.check_storable(dtype)
-        sizes = [t.shape[at] for t in tensors]
-        total = sum(n for n in sizes if isinstance(n, int))
-        combine, before, joined = Ops.OR if dtype is dtypes.bool else Ops.ADD, 0, None
+        sizes = shapes.known(tuple(t.shape[at] for t in tensors), "cat")
+        # What is added to an element must leave it as it is: -0.0 does, while 0.0 makes 0.0 of -0.0.
+        combine, fill = (Ops.OR, False) if dtype is dtypes.bool else (Ops.ADD, -0.0 if dtype.is_float else 0)
+        before, joined = 0, None
         for tensor, size in zip(tensors, sizes, strict=True):
-            if not isinstance(size, int):
-                raise ShapeError("cat needs axes of known size")
-            amounts = [(before, total - before - size) if i == at else (0, 0) for i in range(self.ndim)]
-            placed = build.pad(build.cast(tensor.uop, dtype), amounts)
+            amounts = [(before, sum(sizes) - before - size) if i == at else (0, 0) for i in range(self.ndim)]
+            placed = build.pad(build.cast(tensor.uop, dtype), amounts, fill)
             joined = placed if joined is None else build.alu(combine, joined, placed)
             before += size
         assert joined is not None, "there is at least this tensor"
         return self._make(joined, *others)
 
+    concat = cat
+
     def stack(self, *others: Self, dim: int = 0) -> Self:
-        """Tensors of one shape along a new axis."""
+        """Tensors of one shape along a new axis; `Tensor.stack(a, b)` or `Tensor.stack([a, b])`."""
+        self, *others = _listed(self, others)  # type: ignore[assignment]  # noqa: PLW0642 - called on the class
         for other in others:
             if other.shape != self.shape:
                 raise ShapeError(f"cannot stack shapes {show(self.shape)} and {show(other.shape)}: they must be equal")
@@ -202,17 +232,27 @@ class Movement(Functions):
         if not isinstance(length, int):
             raise ShapeError("split needs an axis of known size")
         if isinstance(size, int):
-            if size < 1:
+            if size < bool(length):
                 raise ShapeError(f"split needs pieces of at least 1 element, not {size}")
-            size = [min(size, length - i) for i in range(0, length, size)]
+            size = [min(size, length - i) for i in range(0, length, size)] if length else [0]
         if sum(size) != length:
             raise ShapeError(f"cannot split {length} elements into {list(size)}: they add up to {sum(size)}")
         ends = [sum(size[: i + 1]) for i in range(len(size))]
         return tuple(self._narrow(at, end - n, end) for n, end in zip(size, ends, strict=True))
 
     def chunk(self, count: int, dim: int = 0) -> tuple[Self, ...]:
-        """At most `count` pieces of equal size, the last one perhaps shorter."""
+        """At most `count` pieces of equal size, the last one perhaps shorter; `count` empty ones of nothing."""
         length = self.shape[shapes.axis(dim, self.ndim)]
         if count < 1 or not isinstance(length, int):
             raise ShapeError(f"chunk needs at least 1 piece, not {count}")
-        return self.split(max(1, -(-length // count)), dim)
+        return self.split(-(-length // count) if length else [0] * count, dim)
+
+
+def _listed(first: Any, others: Sequence[Any]) -> list[Any]:
+    """The tensors of a call on the class: one after the other, or as one list."""
+    tensors = [*first, *others] if isinstance(first, list | tuple) else [first, *others]
+    if not all(isinstance(t, Movement) for t in tensors):
+        raise UsageError("give tensors one after the other, or one list of them; the axis by name: dim=1")
+    if not tensors:
+        raise UsageError("there are no tensors to join")
+    return tensors

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from anneal.errors import ShapeError
+from anneal.errors import OutOfRangeError, ShapeError
 from anneal.ir.shape import Dim, Shape, product, show
 from anneal.ir.uop import UOp
 
@@ -52,12 +52,12 @@ def infer(have: Shape, target: Shape) -> Shape:
 
 
 def axis(value: int, rank: int) -> int:
-    """An axis counted from the front."""
+    """An axis counted from the front; raises OutOfRangeError, an IndexError, where there is none."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise ShapeError(f"an axis must be an integer, not {value!r}")
     at = int(value)
     if not -rank <= at < rank:
-        raise ShapeError(f"axis {at} does not exist: a tensor with {rank} axes has {f'axes {-rank} to {rank - 1}' if rank else 'none'}")
+        raise OutOfRangeError(f"axis {at} does not exist: a tensor with {rank} axes has {f'axes {-rank} to {rank - 1}' if rank else 'none'}")
     return at % rank
 
 
@@ -69,6 +69,14 @@ def axes(value: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
     if len(set(chosen)) < len(chosen):
         raise ShapeError(f"an axis is named twice in {value}")
     return tuple(sorted(chosen))
+
+
+def known(shape: Shape, what: str) -> tuple[int, ...]:
+    """The sizes as numbers; raises ShapeError where `what` would need one that is known at run time only."""
+    sizes = tuple(n for n in shape if isinstance(n, int))
+    if len(sizes) < len(shape):
+        raise ShapeError(f"{what} needs axes of known size, not shape {show(shape)}")
+    return sizes
 
 
 def broadcast(*shapes: Shape) -> Shape:
