@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from anneal.ir.ops import Ops
@@ -21,7 +22,9 @@ _DEEP: Final = 16
 
 def zero_already(root: UOp) -> UOp | None:
     """The value of a choice between it and 0, when it is 0 anyway where the condition fails."""
-    gate, value, _ = root.src
+    gate, value, fill = root.src
+    if math.copysign(1, fill.arg) < 0:
+        return None  # -0.0 equals 0, and is another number
     waiting, seen = [value], 0
     while waiting:
         u, seen = waiting.pop(), seen + 1

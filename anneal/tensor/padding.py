@@ -46,7 +46,7 @@ class Padding(Movement):
             return out
         cut = [(max(0, -low), n if high >= 0 else n + high) for n, (low, high) in zip(self.shape, amounts, strict=True)]
         kept = build.shrink(self.uop, cut)
-        return self._make(build.pad(kept, [(max(0, low), max(0, high)) for low, high in amounts], value or 0))
+        return self._make(build.pad(kept, [(max(0, low), max(0, high)) for low, high in amounts], 0 if value is None else value))
 
     def _padding(self, padding: Sequence[Any]) -> list[tuple[int, int]]:
         if all(isinstance(p, int) for p in padding):
