@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from anneal.errors import UsageError
 from anneal.tensor import shapes
+from anneal.tensor.convolutions import Sizes
 from anneal.tensor.core import no_grad
-from anneal.tensor.nnops import Sizes
 from anneal.tensor.tensor import Tensor
 
 

@@ -21,7 +21,7 @@ from anneal.ir import build
 from anneal.ir.dtype import DType, Scalar, dtypes
 from anneal.ir.shape import product, show
 from anneal.tensor import host, shapes
-from anneal.tensor.nnops import Networks
+from anneal.tensor.losses import Losses
 from anneal.tensor.storage import Buffer
 
 _ROTATIONS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -62,7 +62,7 @@ class _State:
     calls: ClassVar[int] = 0
 
 
-class Random(Networks):
+class Random(Losses):
     """Tensors of random numbers."""
 
     __slots__ = ()

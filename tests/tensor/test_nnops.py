@@ -130,12 +130,12 @@ def test_normalisation(device: Any) -> None:
 def test_cross_entropy(device: Any, reduction: str, smoothing: float) -> None:
     labels = np.array([1, 0, 4, 2])
     x, t = pair(random(4, 5) * 3)
-    found = x.cross_entropy(Tensor(labels), reduction, smoothing)
+    found = x.cross_entropy(Tensor(labels), reduction=reduction, label_smoothing=smoothing)
     same(found, F.cross_entropy(t, torch.tensor(labels), reduction=reduction, label_smoothing=smoothing), [(x, t)])
     chances = np.abs(random(4, 5))
     chances /= chances.sum(1, keepdims=True)
     x, t = pair(random(4, 5))
-    found = x.cross_entropy(Tensor(chances), reduction, smoothing)
+    found = x.cross_entropy(Tensor(chances), reduction=reduction, label_smoothing=smoothing)
     same(found, F.cross_entropy(t, torch.tensor(chances), reduction=reduction, label_smoothing=smoothing), [(x, t)])
 
 
@@ -150,7 +150,7 @@ def test_cross_entropy_of_other_ranks(device: Any) -> None:
 
 
 def test_a_label_that_is_no_class_shows(device: Any) -> None:
-    losses = Tensor.zeros(3, 2).cross_entropy(Tensor([0, 2, -1]), "none").tolist()
+    losses = Tensor.zeros(3, 2).cross_entropy(Tensor([0, 2, -1]), reduction="none").tolist()
     assert losses[0] == pytest.approx(math.log(2))
     assert math.isnan(losses[1])
     assert math.isnan(losses[2])
@@ -191,7 +191,7 @@ def test_wrong_networks() -> None:
         (lambda: x.flatten(1).conv2d(Tensor.zeros(2, 2, 3, 3)), ShapeError, "needs"),
         (lambda: x.max_pool2d(2, padding=2), ShapeError, "more than half"),
         (lambda: Tensor.zeros(2, 3).cross_entropy(Tensor([1, 2, 0])), ShapeError, "class numbers"),
-        (lambda: Tensor.zeros(2, 3).cross_entropy(Tensor([1, 2]), "most"), UsageError, "reduction is"),
+        (lambda: Tensor.zeros(2, 3).cross_entropy(Tensor([1, 2]), reduction="most"), UsageError, "reduction is"),
         (lambda: Tensor.zeros(2).dropout(2), UsageError, "from 0 to 1"),
     ]
     for act, error, words in refused:
