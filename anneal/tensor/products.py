@@ -20,10 +20,10 @@ from anneal.ir.dtype import dtypes, promote
 from anneal.ir.shape import Dim, show
 from anneal.tensor import einsum, shapes
 from anneal.tensor.elementwise import Operand
-from anneal.tensor.indexing import Indexing
+from anneal.tensor.sorting import Sorting
 
 
-class Products(Indexing):
+class Products(Sorting):
     """Sums of products."""
 
     __slots__ = ()
