@@ -53,9 +53,9 @@ def describe(
     What the caller knows: names of buffers and of nodes, and the modules that built nodes. Which gradient rules fired is known inside
     `anneal.trace()`. Raises UsageError for a stage that has no graph, CompileError where the target cannot run the program.
     """
-    if stage not in (known := stages()):
+    if stage not in (there := stages()):
         hint = "its result is text: plan.kernels[i].wgsl, or anneal kernels --wgsl; " if stage == "wgsl" else ""
-        raise UsageError(f"no graph after the stage {stage!r}: {hint}there are {', '.join(known)}")
+        raise UsageError(f"no graph after the stage {stage!r}: {hint}there are {', '.join(there)}")
     with ARENA.crediting():
         ARENA.origin = None  # nothing that is made here is the user's
         program = realize.trace(outputs)
