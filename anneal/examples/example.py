@@ -15,12 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from anneal import nn
 from anneal.errors import UsageError
 from anneal.nn.optim import Optimizer
 from anneal.tensor.tensor import Tensor
+
+
+_classes = partial(Tensor.cross_entropy, ignore_index=None)
 
 
 class Data(NamedTuple):
@@ -55,8 +59,8 @@ class Example:
     """A name among `OPTIMIZERS`, or a function of parameters and learning rate."""
     lr: float | None = None
     """Learning rate; None is the optimiser's own."""
-    loss: Callable[[Tensor, Tensor], Tensor] = Tensor.cross_entropy
-    """From outputs and labels to the number to minimise."""
+    loss: Callable[[Tensor, Tensor], Tensor] = _classes
+    """From outputs and labels, each of them a class, to the number to minimise."""
     score: Callable[[Tensor, Tensor], Tensor] = accuracy
     """From outputs and labels of the held-out part to the number that is reported as accuracy."""
     steps: int = 300

@@ -14,6 +14,8 @@ import math
 from typing import Self
 
 from anneal.errors import DTypeError, ShapeError, UsageError
+from anneal.ir import build
+from anneal.ir.dtype import dtypes
 from anneal.ir.shape import show
 from anneal.tensor import shapes
 from anneal.tensor.normalisation import Normalisation
@@ -34,12 +36,13 @@ class Losses(Normalisation):
     # Of classes.
 
     def cross_entropy(
-        self, target: Self, weight: Self | None = None, ignore_index: int = _IGNORED, reduction: str = "mean", label_smoothing: float = 0.0
+        self, target: Self, weight: Self | None = None, ignore_index: int | None = _IGNORED, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> Self:
         """Loss of logits (batch, classes, ...) against class numbers (batch, ...) or probabilities (batch, classes, ...).
 
         `weight` (classes,) weighs classes, in the mean too. Predictions whose class number is `ignore_index` do not count; another number
-        outside [0, classes) gives NaN. `label_smoothing` mixes that much of equal probabilities into the target.
+        outside [0, classes) gives NaN. With None none is ignored, which saves counting them. `label_smoothing` mixes that much of equal
+        probabilities into the target.
         """
         _check(reduction)
         if not 0 <= label_smoothing <= 1:
@@ -59,29 +62,33 @@ class Losses(Normalisation):
 
     sparse_categorical_crossentropy = cross_entropy
 
-    def nll_loss(self, target: Self, weight: Self | None = None, ignore_index: int = _IGNORED, reduction: str = "mean") -> Self:
+    def nll_loss(self, target: Self, weight: Self | None = None, ignore_index: int | None = _IGNORED, reduction: str = "mean") -> Self:
         """Loss of log-probabilities (batch, classes, ...) against class numbers (batch, ...); see `cross_entropy`."""
         _check(reduction)
         return self._nll(target, self._class_axis(weight), weight, ignore_index, reduction, 0.0)
 
-    def _nll(self, target: Self, axis: int, weight: Self | None, ignored: int, reduction: str, smoothing: float) -> Self:
+    def _nll(self, target: Self, axis: int, weight: Self | None, ignored: int | None, reduction: str, smoothing: float) -> Self:
         wanted = (*self.shape[:axis], *self.shape[axis + 1 :])
         if target.shape != wanted or not target.dtype.is_int:
             raise ShapeError(f"class numbers are integers of shape {show(wanted)}, not {target.dtype.name} of shape {show(target.shape)}")
         classes = self._classes(axis)
         hit = target.unsqueeze(axis).eq(self._iota(classes, self.ndim, axis, target.dtype))
-        along = None if weight is None else self._along_classes(weight, axis)
-        scores = self if along is None else self * along
-        losses = -hit.where(scores, 0).sum(axis)
-        if smoothing:
-            losses = losses * (1 - smoothing) - scores.mean(axis) * smoothing
+        losses = -hit.where(self, 0).sum(axis)
+        share = None if weight is None else weight._make(build.gather(weight.uop, target.cast(dtypes.int32).uop))
+        if share is not None:
+            losses = losses * share
         losses = ((target >= 0) & (target < classes)).where(losses, math.nan)
-        counted = target.ne(ignored) if ignored >= target.dtype.min else target.eq(target)
-        losses = counted.where(losses, 0)
-        if reduction != "mean":
+        if smoothing:
+            scores = self if weight is None else self * self._along_classes(weight, axis)
+            losses = losses * (1 - smoothing) - scores.mean(axis) * smoothing
+        if ignored is not None and target.dtype.min <= ignored <= target.dtype.max:
+            counted = target.ne(ignored)
+            losses = counted.where(losses, 0)
+            share = counted.cast(self.dtype) if share is None else counted.where(share, 0)
+        if reduction != "mean" or share is None:
             return losses._reduced(reduction)
-        shares = counted.cast(self.dtype) if along is None else (hit & counted.unsqueeze(axis)).where(along, 0).sum(axis)
-        return losses.sum() / shares.sum()
+        # In a buffer of its own the count is ready before gradients need it, and splits nothing else.
+        return losses.sum() / share.sum().contiguous()
 
     def _class_axis(self, weight: Self | None) -> int:
         """The axis of the classes, which must be there and fit their weights."""
