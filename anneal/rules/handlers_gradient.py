@@ -146,20 +146,46 @@ def _others_directly(x: UOp) -> UOp:
 
 
 def gather_adjoint(y: UOp, g: UOp) -> tuple[UOp | None, ...]:
-    """Each element of x sums the gradients of the results that read it: a comparison of its place with the indices, no scatter needed."""
+    """Each element of x sums the gradients of the results that read it: a comparison of its place with the indices, no scatter needed.
+
+    An index that only counts along an axis of its own needs no comparison: what it reads is that axis.
+    """
     x, *indices = y.src
     leading, rest, read = shape(x)[: len(indices)], shape(x)[len(indices) :], shape(indices[0])
-    space = (*read, *leading, *rest)
+    counted = _counted(indices, leading)
+    compared = tuple(1 if axis in counted else n for axis, n in enumerate(leading))
+    space = (*read, *compared, *rest)
 
     def spread(u: UOp, before: int, dims: Shape) -> UOp:
         """`u`, whose axes stand at `before` in the space of (read, leading, rest), repeated along all other axes."""
         return build.expand(_reshaped(u, (*(1,) * before, *dims, *(1,) * (len(space) - before - len(dims)))), space)
 
-    places = [spread(build.iota(n, u.dtype), len(read) + axis, (n,)) for axis, (u, n) in enumerate(zip(indices, leading, strict=True))]
-    hits = [build.alu(Ops.EQ, spread(u, 0, read), place) for u, place in zip(indices, places, strict=True)]
-    hit = hits[0]
-    for other in hits[1:]:
-        hit = build.alu(Ops.AND, hit, other)
-    values = build.expand(_reshaped(g, (*read, *(1,) * len(leading), *rest)), space)
-    given = sum_axes(build.alu(Ops.WHERE, hit, values, build.const(0, g.dtype)), range(len(read)))
-    return (_reshaped(given, shape(x)), *(None for _ in indices))
+    given = build.expand(_reshaped(g, (*read, *(1,) * len(leading), *rest)), space)
+    for axis, (u, n) in enumerate(zip(indices, leading, strict=True)):
+        if axis not in counted:
+            hit = build.alu(Ops.EQ, spread(u, 0, read), spread(build.iota(n, u.dtype), len(read) + axis, (n,)))
+            given = build.alu(Ops.WHERE, hit, given, build.const(0, g.dtype))
+    given = sum_axes(given, [axis for axis in range(len(read)) if axis not in counted.values()])
+    order = list(range(len(space)))
+    for axis, along in counted.items():
+        order[len(read) + axis], order[along] = along, len(read) + axis
+    dims = tuple(read[counted[axis]] if axis in counted else n for axis, n in enumerate(leading))
+    placed = _reshaped(build.permute(given, order), (*dims, *rest))
+    amounts = [(0, add(n, negate(m)) if n != m else 0) for n, m in zip(leading, dims, strict=True)]
+    return (build.pad(placed, [*amounts, *(((0, 0),) * len(rest))]), *(None for _ in indices))
+
+
+def _counted(indices: Sequence[UOp], leading: Shape) -> dict[int, int]:
+    """Indices of axes that are 0, 1, 2, ... along an axis of the result which no other index counts along, with that axis."""
+    found: dict[int, int] = {}
+    for axis, (index, length) in enumerate(zip(indices, leading, strict=True)):
+        dims = shape(index)
+        u = index.src[0] if index.op is Ops.EXPAND else index
+        along = [i for i, n in enumerate(shape(u)) if n != 1]
+        u = u.src[0] if u.op is Ops.RESHAPE else u
+        if u.op is not Ops.IOTA or len(along) != 1 or along[0] in found.values():
+            continue
+        size = dims[along[0]]
+        if size == length or (isinstance(size, int) and isinstance(length, int) and size <= length):
+            found[axis] = along[0]
+    return found

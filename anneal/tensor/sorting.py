@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from anneal.tensor.indexing import Indexing
+from anneal.tensor.scattering import Scattering
 
 
-class Sorting(Indexing):
+class Sorting(Scattering):
     """Elements by their size."""
 
     __slots__ = ()
