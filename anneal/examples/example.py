@@ -23,7 +23,6 @@ from anneal.errors import UsageError
 from anneal.nn.optim import Optimizer
 from anneal.tensor.tensor import Tensor
 
-
 _classes = partial(Tensor.cross_entropy, ignore_index=None)
 
 
