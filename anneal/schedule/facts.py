@@ -59,6 +59,11 @@ def _facts(node: UOp, table: dict[UOp, Facts], stored: Collection[UOp]) -> Facts
     below = [_LOADED if s in stored else table[s] for s in dict.fromkeys(node.src)]
     count = elements(shape(node))
     heavy = node.op is not Ops.GATHER and any(f.heavy and elements(shape(s)) >= count for s, f in zip(dict.fromkeys(node.src), below, strict=True))
-    own = _SLOW.get(node.op, 1) if node.op.elementwise else 0
+    own = _SLOW.get(node.op, 1) if node.op.elementwise and not (_widens(node) and below == [_LOADED]) else 0
     loads = sum(f.loads for f in below) + (node.op is Ops.GATHER)
     return Facts(min(CAP, loads), min(CAP, own + sum(f.flops for f in below)), heavy)
+
+
+def _widens(node: UOp) -> bool:
+    """True for a float as a wider one. Of what is only loaded that is a part of the load, which moves fewer bytes than one of the wider float would."""
+    return node.op is Ops.CAST and node.src[0].dtype.is_float and node.dtype.holds(node.src[0].dtype)

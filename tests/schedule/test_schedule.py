@@ -13,6 +13,7 @@ from schedule_samples import PORTABLE, SAMPLES, Staged, given, mlp_gradients, ml
 
 import anneal
 from anneal import CompileError, Plan, Target, Tensor, dtypes, nn
+from anneal.ir.dtype import DType
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.verify import verify
@@ -226,3 +227,10 @@ def test_what_only_its_own_kernel_reads_is_not_stored() -> None:
     loaded = {b.buffer for k in plan.kernels for b in k.bindings if not b.writes}
     assert {b.buffer for k in plan.kernels for b in k.bindings if b.writes} - loaded == set(plan.outputs)
     assert not any(b.scope == "global" and "where int32" in b.value for b in plan.kernels[0].boundaries)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.bfloat16])
+def test_narrow_weights_are_widened_as_they_are_loaded(dtype: DType) -> None:
+    weight = given(384, 1536).cast(dtype).realize()
+    plan = anneal.compile(given(32, 384).matmul(weight), target=Target(float16=True))
+    assert [k.name for k in plan.kernels] == ["matmul_32x1536"]
