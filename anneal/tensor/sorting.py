@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from anneal.tensor.scattering import Scattering
+from anneal.tensor.resizing import Resizing
 
 
-class Sorting(Scattering):
+class Sorting(Resizing):
     """Elements by their size."""
 
     __slots__ = ()
