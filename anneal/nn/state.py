@@ -10,45 +10,16 @@ A name is the path of attributes, keys and positions from the object to the tens
 from __future__ import annotations
 
 import os
-import struct
-from array import array
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
 
-from anneal.errors import CheckpointError
-from anneal.formats import safetensors
-from anneal.formats.safetensors import Entry
-from anneal.ir.dtype import DType, Scalar, dtypes
-from anneal.tensor import host, realize
-from anneal.tensor.storage import Buffer
+from anneal.errors import CheckpointError, FileError, ParseError, UsageError
+from anneal.formats import npy, safetensors
+from anneal.formats.sources import Readable
+from anneal.tensor import host
 from anneal.tensor.tensor import Tensor
-
-_KINDS: Final = {
-    dtypes.float32: "F32",
-    dtypes.float16: "F16",
-    dtypes.bfloat16: "BF16",
-    dtypes.int32: "I32",
-    dtypes.uint32: "U32",
-    dtypes.bool: "BOOL",
-}
-# What each type of a file becomes: the same type, or the 32-bit one of its kind.
-_LOADED: Final[dict[str, tuple[DType, str]]] = {
-    "F32": (dtypes.float32, "f"),
-    "F16": (dtypes.float16, "e"),
-    "BF16": (dtypes.bfloat16, "H"),
-    "F64": (dtypes.float32, "d"),
-    "I8": (dtypes.int32, "b"),
-    "I16": (dtypes.int32, "h"),
-    "I32": (dtypes.int32, "i"),
-    "I64": (dtypes.int32, "q"),
-    "U8": (dtypes.int32, "B"),
-    "U16": (dtypes.int32, "H"),
-    "U32": (dtypes.uint32, "I"),
-    "U64": (dtypes.uint32, "Q"),
-    "BOOL": (dtypes.bool, "B"),
-}
-_RAW: Final = frozenset({"F32", "F16", "I32", "U32"})
-"""Types whose bytes in a file are those of a buffer."""
 
 
 def get_state_dict(model: Any, prefix: str = "") -> dict[str, Tensor]:
@@ -107,41 +78,56 @@ def load_state_dict(model: Any, state: Mapping[str, Tensor], strict: bool = True
         tensor.write_bytes(host.padded(data))
 
 
-def safe_save(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors to a safetensors file, in one step: the path holds the old file or the whole new one."""
-    Tensor.realize(*tensors.values()) if tensors else None
-    safetensors.write(path, {name: _entry(tensor) for name, tensor in tensors.items()}, metadata)
+@contextmanager
+def _checkpoint() -> Iterator[None]:
+    """Inside, a file that cannot be read or written is a checkpoint that cannot."""
+    try:
+        yield
+    except (ParseError, FileError) as error:
+        raise CheckpointError(str(error)) from error
 
 
-def _entry(tensor: Tensor) -> Entry:
-    data = bytes(tensor.data())
-    if tensor.dtype is dtypes.bool:
-        data = data[::4]
-    elif tensor.dtype is dtypes.bfloat16:
-        data = b"".join(data[i : i + 2] for i in range(2, len(data), 4))
-    return Entry(_KINDS[tensor.dtype], realize.sizes(tensor.uop), data)
+def safe_save(tensors: Mapping[str, Tensor], path: str | os.PathLike[str] | IO[bytes], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors to a safetensors file, in one step: the path holds the old file or the whole new one. Raises CheckpointError where that fails."""
+    with _checkpoint():
+        safetensors.save(path, tensors, metadata)
 
 
-def safe_load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Types without storage become the 32-bit one of their kind; integers are range-checked."""
-    entries, _ = safetensors.read(path)
-    return {name: _tensor(name, entry) for name, entry in entries.items()}
+def safe_load(path: Readable, device: str | None = None) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of an index of shards or its folder; values are read when they are needed, for `device` if one is named.
+
+    Types without storage become the 32-bit one of their kind. Raises CheckpointError for what is no such file, and for integers that do not fit.
+    """
+    with _checkpoint():
+        return safetensors.load(path, device)
 
 
-def safe_load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+def safe_load_metadata(path: Readable) -> dict[str, str]:
     """The metadata of a safetensors file."""
-    return safetensors.read(path)[1]
+    with _checkpoint():
+        return safetensors.metadata(path)
 
 
-def _tensor(name: str, entry: Entry) -> Tensor:
-    dtype, code = _LOADED[entry.kind]
-    if entry.kind in _RAW:
-        return Tensor(Buffer(entry.shape, dtype, pending=host.padded(entry.data)).uop)
-    values: list[Scalar] = list(struct.unpack(f"<{len(entry.data) // safetensors.WIDTHS[entry.kind]}{code}", entry.data))
-    if dtype is dtypes.bfloat16:
-        words = array("I", (int(v) << 16 for v in values))
-        return Tensor(Buffer(entry.shape, dtype, pending=words.tobytes()).uop)
-    for value in values:
-        if dtype.is_int and not dtype.min <= value <= dtype.max:
-            raise CheckpointError(f"{name} holds {value}, which does not fit {dtype.name}: 64-bit integers are loaded as 32-bit")
-    return Tensor(Buffer(entry.shape, dtype, pending=host.pack(values, dtype)).uop)
+def save(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+    """Write tensors by name to a file whose ending says how: `.npz`, or `.safetensors`. Raises UsageError for another ending."""
+    if _is_npz(path):
+        with _checkpoint():
+            npy.save_npz(path, tensors)
+    else:
+        safe_save(tensors, path)
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors, by name, of a file whose ending says how it is read: `.npz`, or `.safetensors`, or a folder of shards."""
+    if not Path(path).is_dir() and _is_npz(path):
+        with _checkpoint():
+            return npy.load_npz(path)
+    return safe_load(path)
+
+
+def _is_npz(path: str | os.PathLike[str]) -> bool:
+    """True for an archive of arrays, False for a safetensors file or its index."""
+    name = os.fspath(path)
+    if not name.endswith((".npz", ".safetensors", safetensors.INDEX)):
+        raise UsageError(f"{name} should end in .npz or .safetensors: the ending says what the file is")
+    return name.endswith(".npz")

@@ -190,15 +190,14 @@ def test_a_full_disk_costs_neither_the_result_nor_the_old_file(tmp_path: Path, m
     import json
 
     from anneal.cli.main import main
-    from anneal.formats import safetensors
 
     target = tmp_path / "file"
     target.write_bytes(b"old")
 
-    def full(*_: object) -> bytes:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors, "pack", full)
+    monkeypatch.setattr("anneal.formats.atomic.os.fsync", full)
     assert main(["train", "mlp", "--steps", "2", "--device", "reference", "--json", "--save", str(target)]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["saved"] is None

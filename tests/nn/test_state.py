@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from anneal import CheckpointError, Tensor, dtypes, nn
-from anneal.formats import safetensors
-from anneal.formats.safetensors import Entry
+from anneal import CheckpointError, Tensor, UsageError, dtypes, nn
 
 
 @pytest.fixture(autouse=True)
@@ -66,20 +65,30 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 def test_other_types_are_widened(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    safetensors.write(
-        path,
-        {
-            "i16": Entry("I16", (3,), np.array([-32768, 0, 32767], np.int16).tobytes()),
-            "i64": Entry("I64", (2,), np.array([-5, 2**31 - 1], np.int64).tobytes()),
-            "u8": Entry("U8", (2,), bytes([0, 255])),
-            "f64": Entry("F64", (1,), np.array([0.5]).tobytes()),
-        },
-    )
+    arrays = {"i16": np.array([-32768, 0, 32767], np.int16), "i64": np.array([-5, 2**31 - 1]), "u8": np.array([0, 255], np.uint8), "f64": np.array([0.5])}
+    save_file(arrays, path)
     loaded = nn.state.safe_load(path)
-    assert [loaded[n].tolist() for n in ("i16", "i64", "u8", "f64")] == [[-32768, 0, 32767], [-5, 2**31 - 1], [0, 255], [0.5]]
-    safetensors.write(path, {"big": Entry("I64", (1,), np.array([2**40], np.int64).tobytes())})
-    with pytest.raises(CheckpointError, match="big holds 1099511627776, which does not fit int32"):
+    assert {name: loaded[name].tolist() for name in arrays} == {name: array.tolist() for name, array in arrays.items()}
+    save_file({"big": np.array([2**40])}, path)
+    with pytest.raises(CheckpointError, match=r"big holds 1099511627776 at \[0\], which does not fit int32"):
         nn.state.safe_load(path)
+
+
+def test_the_ending_of_a_name_says_how_a_file_is_written(tmp_path: Path) -> None:
+    tensors = {"w": Tensor([[1.5, -2.0]]), "n": Tensor(7)}
+    for name, at, mark in (("a.npz", 0, b"PK"), ("a.safetensors", 8, b"{")):
+        nn.state.save(tensors, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(mark, at)
+        assert {k: v.tolist() for k, v in nn.state.load(tmp_path / name).items()} == {"w": [[1.5, -2.0]], "n": 7}
+    (tmp_path / "shards").mkdir()
+    nn.state.save(tensors, tmp_path / "shards" / "model.safetensors")
+    assert nn.state.load(tmp_path / "shards")["n"].item() == 7
+    for call in (lambda: nn.state.load(tmp_path / "a.pt"), lambda: nn.state.save(tensors, tmp_path / "a.pt")):
+        with pytest.raises(UsageError, match=r"a.pt should end in .npz or .safetensors"):
+            call()
+    (tmp_path / "b.npz").write_bytes(b"PK")
+    with pytest.raises(CheckpointError, match="no archive"):
+        nn.state.load(tmp_path / "b.npz")
 
 
 def test_loading_into_a_model(tmp_path: Path) -> None:
