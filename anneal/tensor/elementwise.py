@@ -1,4 +1,4 @@
-"""Elementwise arithmetic, comparison and conversion.
+"""Conversion, how operands meet, sums, products and comparisons.
 
 A Python number takes the tensor's dtype, a float with an integer tensor makes float32. Tensors of two dtypes meet in the least dtype
 that holds both. Shapes broadcast as NumPy's do.
@@ -10,16 +10,15 @@ dtypes.float32
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any, Self
 
 from anneal.errors import DTypeError
 from anneal.ir import build
 from anneal.ir.dtype import DType, Scalar, dtypes, promote
 from anneal.ir.ops import Op, Ops
-from anneal.ir.shape import shape
 from anneal.ir.uop import UOp
-from anneal.tensor import shapes
+from anneal.tensor import host, shapes
 from anneal.tensor.core import Core
 
 Operand = Any
@@ -43,7 +42,7 @@ def literal(value: Scalar, dtype: DType) -> UOp:
 
 
 class Elementwise(Core):
-    """Operators and functions of single elements."""
+    """Operators that all others are made of."""
 
     __slots__ = ()
 
@@ -73,15 +72,25 @@ class Elementwise(Core):
         """As int32."""
         return self.cast(dtypes.int32)
 
+    def bfloat16(self) -> Self:
+        """As bfloat16."""
+        return self.cast(dtypes.bfloat16)
+
     def bool(self) -> Self:
         """As bool: True where not 0."""
         return self.cast(dtypes.bool)
+
+    def type_as(self, other: Core) -> Self:
+        """As the dtype of another tensor."""
+        return self.cast(other.dtype)
 
     # How operands meet.
 
     def _lift(self, other: Operand) -> Self | Scalar:
         if isinstance(other, Core):
             return other  # type: ignore[return-value]
+        if host.is_array(other) and getattr(other, "ndim", 1) == 0:
+            other = other.item()  # a number of NumPy's is a number
         if type(other) in (bool, int, float):
             return other  # type: ignore[no-any-return]
         return type(self)(other, device=self._device)
@@ -119,11 +128,40 @@ class Elementwise(Core):
     def _floating(self) -> Self:
         return self if self.dtype.is_float else self.cast(dtypes.float32)
 
+    def _through(self, function: Callable[[Self], Self]) -> Self:
+        """A function of floats, computed in float32 and rounded once."""
+        x = self._floating()
+        return function(x.cast(dtypes.float32)).cast(x.dtype)
+
     def _numeric(self, what: str) -> None:
         if self.dtype is dtypes.bool:
             raise DTypeError(f"{what} is not defined for bool: use ~, & and |, or cast to int32 first")
 
     # Arithmetic.
+
+    def add(self, other: Operand, *, alpha: Scalar = 1) -> Self:
+        """x + alpha * y; or for bool. Integers wrap."""
+        return self._binary(Ops.ADD, self._times(other, alpha))
+
+    def sub(self, other: Operand, *, alpha: Scalar = 1) -> Self:
+        """x - alpha * y. Integers wrap; raises DTypeError for bool."""
+        (a, b), tensors = self._common(self._times(other, alpha))
+        return self._make(_subtract(a, b), *tensors)
+
+    def mul(self, other: Operand) -> Self:
+        """x * y; and for bool. Integers wrap."""
+        return self._binary(Ops.MUL, other)
+
+    def neg(self) -> Self:
+        """-x. Unsigned integers wrap; raises DTypeError for bool."""
+        self._numeric("negation")
+        return self._make(build.alu(Ops.MUL, self.uop, build.const(-1, self.dtype)))
+
+    def _times(self, other: Operand, alpha: Scalar) -> Self | Scalar:
+        lifted = self._lift(other)
+        return lifted if alpha == 1 else lifted * alpha
+
+    subtract, multiply, negative = sub, mul, neg
 
     def __add__(self, other: Operand) -> Self:
         return self._binary(Ops.ADD, other)
@@ -138,16 +176,17 @@ class Elementwise(Core):
         return self._binary(Ops.MUL, other, reverse=True)
 
     def __sub__(self, other: Operand) -> Self:
-        (a, b), tensors = self._common(other)
-        return self._make(_subtract(a, b), *tensors)
+        return self.sub(other)
 
     def __rsub__(self, other: Operand) -> Self:
         (a, b), tensors = self._common(other)
         return self._make(_subtract(b, a), *tensors)
 
     def __neg__(self) -> Self:
-        self._numeric("negation")
-        return self._make(build.alu(Ops.MUL, self.uop, build.const(-1, self.dtype)))
+        return self.neg()
+
+    def __pos__(self) -> Self:
+        return self
 
     def __truediv__(self, other: Operand) -> Self:
         return self._binary(Ops.DIV, other, floating=True)
@@ -155,139 +194,56 @@ class Elementwise(Core):
     def __rtruediv__(self, other: Operand) -> Self:
         return self._binary(Ops.DIV, other, floating=True, reverse=True)
 
-    def __floordiv__(self, other: Operand) -> Self:
-        """Floor of the quotient; integers by 0 give 0."""
-        (a, b), tensors = self._common(other)
-        return self._make(_floor_divide(a, b), *tensors)
-
-    def __rfloordiv__(self, other: Operand) -> Self:
-        (a, b), tensors = self._common(other)
-        return self._make(_floor_divide(b, a), *tensors)
-
-    def __mod__(self, other: Operand) -> Self:
-        """x - y*floor(x/y), with the sign of y as Python has it; integers by 0 give 0."""
-        (a, b), tensors = self._common(other)
-        return self._make(_modulo(a, b), *tensors)
-
-    def __rmod__(self, other: Operand) -> Self:
-        (a, b), tensors = self._common(other)
-        return self._make(_modulo(b, a), *tensors)
-
-    # Bits and logic.
-
-    def __and__(self, other: Operand) -> Self:
-        return self._binary(Ops.AND, other)
-
-    def __rand__(self, other: Operand) -> Self:
-        return self._binary(Ops.AND, other, reverse=True)
-
-    def __or__(self, other: Operand) -> Self:
-        return self._binary(Ops.OR, other)
-
-    def __ror__(self, other: Operand) -> Self:
-        return self._binary(Ops.OR, other, reverse=True)
-
-    def __xor__(self, other: Operand) -> Self:
-        return self._binary(Ops.XOR, other)
-
-    def __rxor__(self, other: Operand) -> Self:
-        return self._binary(Ops.XOR, other, reverse=True)
-
-    def __invert__(self) -> Self:
-        """Each bit inverted; not x for bool."""
-        ones = True if self.dtype is dtypes.bool else -1
-        return self._make(build.alu(Ops.XOR, self.uop, build.const(ones, self.dtype)))
-
-    def __lshift__(self, other: Operand) -> Self:
-        return self._binary(Ops.SHL, other)
-
-    def __rlshift__(self, other: Operand) -> Self:
-        return self._binary(Ops.SHL, other, reverse=True)
-
-    def __rshift__(self, other: Operand) -> Self:
-        return self._binary(Ops.SHR, other)
-
-    def __rrshift__(self, other: Operand) -> Self:
-        return self._binary(Ops.SHR, other, reverse=True)
-
-    def logical_not(self) -> Self:
-        """True where 0."""
-        return ~self.bool()
-
     # Comparison.
 
-    def __lt__(self, other: Operand) -> Self:
-        return self._binary(Ops.LT, other)
-
-    def __gt__(self, other: Operand) -> Self:
-        return self._binary(Ops.LT, other, reverse=True)
-
-    def __le__(self, other: Operand) -> Self:
-        (a, b), tensors = self._common(other)
-        return self._make(_not_above(a, b), *tensors)
-
-    def __ge__(self, other: Operand) -> Self:
-        (a, b), tensors = self._common(other)
-        return self._make(_not_above(b, a), *tensors)
-
-    def __eq__(self, other: Operand) -> Self:  # type: ignore[override]
-        return self._binary(Ops.EQ, other)
-
-    def __ne__(self, other: Operand) -> Self:  # type: ignore[override]
-        return ~self._binary(Ops.EQ, other)
-
-    __hash__ = Core.__hash__
-
     def eq(self, other: Operand) -> Self:
-        """True where equal, as `==`."""
+        """True where equal, as `==`; NaN equals nothing."""
         return self._binary(Ops.EQ, other)
 
     def ne(self, other: Operand) -> Self:
-        """True where not equal, as `!=`."""
-        return ~self._binary(Ops.EQ, other)
+        """True where not equal, as `!=`; also where either is NaN."""
+        return self._make_not(self._binary(Ops.EQ, other))
 
-    def isnan(self) -> Self:
-        """True where not a number."""
-        return self.ne(self)
+    def lt(self, other: Operand) -> Self:
+        """True where less, as `<`; False with NaN."""
+        return self._binary(Ops.LT, other)
 
-    def isinf(self) -> Self:
-        """True where infinite."""
-        return self.maximum(-self).eq(math.inf) if self.dtype.is_float else self.ne(self)
+    def gt(self, other: Operand) -> Self:
+        """True where greater, as `>`; False with NaN."""
+        return self._binary(Ops.LT, other, reverse=True)
 
-    # Choice.
+    def le(self, other: Operand) -> Self:
+        """True where less or equal, as `<=`; False with NaN."""
+        (a, b), tensors = self._common(other)
+        return self._make(_not_above(a, b), *tensors)
 
-    def maximum(self, other: Operand) -> Self:
-        """The larger of two; NaN where either is."""
-        return self._binary(Ops.MAX, other)
+    def ge(self, other: Operand) -> Self:
+        """True where greater or equal, as `>=`; False with NaN."""
+        (a, b), tensors = self._common(other)
+        return self._make(_not_above(b, a), *tensors)
 
-    def minimum(self, other: Operand) -> Self:
-        """The smaller of two; NaN where either is."""
-        return self._binary(Ops.MIN, other)
+    def _make_not(self, truth: Self) -> Self:
+        return self._make(build.alu(Ops.XOR, truth.uop, build.const(True, dtypes.bool)), truth)
 
-    def where(self, a: Operand, b: Operand) -> Self:
-        """`a` where this bool tensor is True, else `b`: `(x > 0).where(x, 0)`."""
-        a, b = self._lift(a), self._lift(b)
-        first = a if isinstance(a, Elementwise) else b if isinstance(b, Elementwise) else None
-        if first is None:
-            dtype = weak(weak(dtypes.bool, a), b)
-            values, tensors = [literal(a, dtype), literal(b, dtype)], []
-        else:
-            (x, y), more = first._common(b if first is a else a)
-            values, tensors = ([x, y] if first is a else [y, x]), [first, *more]
-        dims = shapes.broadcast(self.shape, *map(shape, values))
-        picked = [v if not shape(v) else build.broadcast_to(v, dims) for v in values]
-        return self._make(build.alu(Ops.WHERE, build.broadcast_to(self.uop, dims), *picked), *tensors)
+    def __eq__(self, other: Operand) -> Self:  # type: ignore[override]
+        return self.eq(other)
 
-    def masked_fill(self, mask: Self, value: Scalar) -> Self:
-        """`value` where `mask` is True, the tensor elsewhere."""
-        return mask.where(value, self)
+    def __ne__(self, other: Operand) -> Self:  # type: ignore[override]
+        return self.ne(other)
 
-    def clamp(self, min: Operand = None, max: Operand = None) -> Self:  # noqa: A002 - PyTorch's names
-        """The values moved into [min, max]; NaN stays."""
-        low = self if min is None else self.maximum(min)
-        return low if max is None else low.minimum(max)
+    def __lt__(self, other: Operand) -> Self:
+        return self.lt(other)
 
-    clip = clamp
+    def __gt__(self, other: Operand) -> Self:
+        return self.gt(other)
+
+    def __le__(self, other: Operand) -> Self:
+        return self.le(other)
+
+    def __ge__(self, other: Operand) -> Self:
+        return self.ge(other)
+
+    __hash__ = Core.__hash__
 
 
 def _subtract(a: UOp, b: UOp) -> UOp:
@@ -296,22 +252,6 @@ def _subtract(a: UOp, b: UOp) -> UOp:
     if b.op is Ops.CONST:
         return build.alu(Ops.ADD, a, build.const(-b.arg, b.dtype))
     return build.alu(Ops.ADD, a, build.alu(Ops.MUL, b, build.const(-1, b.dtype)))
-
-
-def _whole(x: UOp) -> UOp:
-    return build.cast(x, dtypes.int32) if x.dtype is dtypes.bool else x
-
-
-def _floor_divide(a: UOp, b: UOp) -> UOp:
-    a, b = _whole(a), _whole(b)
-    return build.alu(Ops.FLOOR, build.alu(Ops.DIV, a, b)) if a.dtype.is_float else build.alu(Ops.IDIV, a, b)
-
-
-def _modulo(a: UOp, b: UOp) -> UOp:
-    a, b = _whole(a), _whole(b)
-    if not a.dtype.is_float:
-        return build.alu(Ops.MOD, a, b)
-    return _subtract(a, build.alu(Ops.MUL, b, _floor_divide(a, b)))
 
 
 def _not_above(a: UOp, b: UOp) -> UOp:

@@ -17,10 +17,10 @@ from anneal.ir.dtype import dtypes, promote
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Dim, Shape, product, show
 from anneal.tensor import shapes
-from anneal.tensor.functions import Functions
+from anneal.tensor.activations import Activations
 
 
-class Movement(Functions):
+class Movement(Activations):
     """Other views of the same elements."""
 
     __slots__ = ()
