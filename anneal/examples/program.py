@@ -84,7 +84,7 @@ class Program:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that training changes, by name: the model's tensors and the optimiser's."""
-        optimizer = {k: v for k, v in nn.state.get_state_dict(self.optimizer).items() if not k.startswith("params.")}
+        optimizer = self.optimizer.state_dict()
         return {**nn.state.get_state_dict(self.model, "model"), **{f"optimizer.{k}": v for k, v in optimizer.items()}}
 
     def names(self) -> dict[str, Tensor]:

@@ -1,23 +1,26 @@
 """Layers: objects that hold parameters and are called with tensors. Names, shapes and initialisation are PyTorch's.
 
+Any callable object that holds tensors, or such objects, as attributes is a layer, and so is any function of a tensor: nothing is derived from
+a base class, and nothing is registered.
+
 >>> from anneal import Tensor
->>> Conv2d(3, 8, 3, padding=1)(Tensor.ones(2, 3, 5, 5)).shape
-(2, 8, 5, 5)
+>>> net = Sequential(Flatten(), Linear(6, 2), Tensor.relu)
+>>> net(Tensor.ones(4, 2, 3)).shape
+(4, 2)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from anneal.errors import UsageError
+from anneal.errors import ShapeError, UsageError
 from anneal.tensor import shapes
-from anneal.tensor.convolutions import Sizes
-from anneal.tensor.core import no_grad
 from anneal.tensor.tensor import Tensor
 
 
-def _fan_uniform(shape: Sequence[int], fan_in: int) -> Tensor:
+def fan_uniform(shape: Sequence[int], fan_in: int) -> Tensor:
     """A parameter, uniform within 1/sqrt(fan_in) of 0: PyTorch's default for linear and convolution layers."""
     bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
     return Tensor.uniform(*shape, low=-bound, high=bound, requires_grad=True)
@@ -28,101 +31,47 @@ class Linear:
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         """Parameters `weight` (out, in) and `bias` (out,), or None."""
-        self.weight = _fan_uniform((out_features, in_features), in_features)
-        self.bias = _fan_uniform((out_features,), in_features) if bias else None
+        self.weight = fan_uniform((out_features, in_features), in_features)
+        self.bias = fan_uniform((out_features,), in_features) if bias else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
         return x.linear(self.weight, self.bias)
 
 
-class Conv2d:
-    """Cross-correlation with learned kernels."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        """Parameters `weight` (out, in / groups, KH, KW) and `bias` (out,), or None."""
-        if groups < 1 or in_channels % groups or out_channels % groups:
-            raise UsageError(f"Conv2d: {in_channels} input and {out_channels} output channels do not divide into {groups} groups")
-        kernel = shapes.pair(kernel_size, "kernel_size")
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        fan_in = in_channels // groups * math.prod(kernel)
-        self.weight = _fan_uniform((out_channels, in_channels // groups, *kernel), fan_in)
-        self.bias = _fan_uniform((out_channels,), fan_in) if bias else None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(batch, in, H, W) to (batch, out, OH, OW)."""
-        return x.conv2d(self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-
-
-class LayerNorm:
-    """Mean 0 and variance 1 over the last axes, then a learned scale and shift."""
-
-    def __init__(self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True) -> None:
-        """Parameters `weight` and `bias` of the normalised shape, or None."""
-        self.shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        self.eps = eps
-        self.weight = Tensor.ones(*self.shape, requires_grad=True) if elementwise_affine else None
-        self.bias = Tensor.zeros(*self.shape, requires_grad=True) if elementwise_affine else None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Of the input's shape."""
-        if x.shape[-len(self.shape) :] != self.shape:
-            raise UsageError(f"LayerNorm over {self.shape} does not fit an input of shape {x.shape}")
-        x = x.layernorm(tuple(range(-len(self.shape), 0)), self.eps)
-        return x if self.weight is None or self.bias is None else x * self.weight + self.bias
-
-
-class BatchNorm2d:
-    """Mean 0 and variance 1 a channel, over the batch in training and by running statistics otherwise, then a learned scale and shift."""
-
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
-        """Parameters `weight` and `bias`, statistics `running_mean` and `running_var`."""
-        self.eps, self.momentum = eps, momentum
-        self.weight = Tensor.ones(num_features, requires_grad=True) if affine else None
-        self.bias = Tensor.zeros(num_features, requires_grad=True) if affine else None
-        self.running_mean, self.running_var = Tensor.zeros(num_features), Tensor.ones(num_features)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(batch, channels, H, W) of the same shape; in training the running statistics are assigned, to be realised with the step."""
-        if not Tensor.training:
-            return x.batchnorm(self.weight, self.bias, self.running_mean, (self.running_var + self.eps).rsqrt())
-        axes = tuple(i for i in range(x.ndim) if i != 1)
-        mean, var = x.mean(axes), x.var(axes, correction=0)
-        count = x.numel() // int(mean.numel())
-        with no_grad():
-            keep, add = 1 - self.momentum, self.momentum
-            self.running_mean.assign(self.running_mean * keep + mean.detach() * add)
-            self.running_var.assign(self.running_var * keep + var.detach() * (add * count / max(1, count - 1)))
-        return x.batchnorm(self.weight, self.bias, mean, (var + self.eps).rsqrt())
-
-
 class Embedding:
     """Rows of a learned table."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
-        """Parameter `weight` (num_embeddings, embedding_dim), normal as in PyTorch."""
-        self.weight = Tensor.randn(num_embeddings, embedding_dim, requires_grad=True)
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
+        """Parameter `weight` (num_embeddings, embedding_dim), normal as in PyTorch; row `padding_idx` is 0 and gets no gradient."""
+        self.padding_idx = None if padding_idx is None else shapes.axis(padding_idx, num_embeddings)
+        weight = Tensor.randn(num_embeddings, embedding_dim)
+        if self.padding_idx is not None:
+            weight = Tensor.arange(num_embeddings).unsqueeze(1).eq(self.padding_idx).where(0, weight)
+        self.weight = weight.requires_grad_()
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
+        """A layer with this table, which is not trained unless `freeze` is False."""
+        if embeddings.ndim != 2:
+            raise ShapeError(f"a table of embeddings has two axes, not shape {embeddings.shape}")
+        made = object.__new__(cls)
+        made.padding_idx = None if padding_idx is None else shapes.axis(padding_idx, len(embeddings))
+        made.weight = embeddings.detach().requires_grad_(not freeze)
+        return made
 
     def __call__(self, index: Tensor) -> Tensor:
         """(...) of integers to (..., embedding_dim)."""
-        return self.weight[index]
+        return index.embedding(self.weight, self.padding_idx)
 
 
 class Dropout:
-    """In training, elements set to 0 with probability p."""
+    """In training, elements set to 0 with probability p and the others divided by 1 - p."""
 
     def __init__(self, p: float = 0.5) -> None:
         """No parameters."""
+        if not 0 <= p <= 1:
+            raise UsageError(f"dropout: a probability is from 0 to 1, not {p}")
         self.p = p
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -130,15 +79,56 @@ class Dropout:
         return x.dropout(self.p)
 
 
-class Sequential:
-    """Layers and functions called one after another."""
+class Identity:
+    """The input itself, whatever the layer is made with."""
 
-    def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
-        """The layers, in order."""
-        self.layers = list(layers)
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """No parameters."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The same tensor."""
+        return x
+
+
+class Flatten:
+    """Several axes as one."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        """No parameters."""
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(batch, ...) to (batch, everything else), unless other axes were asked for."""
+        return x.flatten(self.start_dim, self.end_dim)
+
+
+class Sequential:
+    """Layers and functions called one after another; its tensors go by the number of their layer, or by the name that it was given."""
+
+    def __init__(self, *layers: Callable[[Tensor], Tensor] | Mapping[str, Callable[[Tensor], Tensor]]) -> None:
+        """The layers, in order, or a dict of them."""
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            vars(self).update(layers[0])
+        else:
+            vars(self).update({str(i): layer for i, layer in enumerate(layers)})
 
     def __call__(self, x: Tensor) -> Tensor:
         """The last layer's result."""
-        for layer in self.layers:
+        for layer in self:
             x = layer(x)
         return x
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(list(vars(self).values()))
+
+    def __len__(self) -> int:
+        return len(vars(self))
+
+    def __getitem__(self, at: int | slice) -> Any:
+        layers = list(self)
+        return Sequential(*layers[at]) if isinstance(at, slice) else layers[at]
+
+    def append(self, layer: Callable[[Tensor], Tensor]) -> Sequential:
+        """Add a layer at the end; returns the sequence."""
+        vars(self)[str(len(self))] = layer
+        return self

@@ -8,7 +8,7 @@ that dictionary. Watching costs only the program that is watched; no module know
 >>> with watching() as seen:
 ...     y = net(Tensor.ones(4, 2))
 >>> [path for tensor, path in seen.results], sorted(set(seen.places.values())), seen.kinds
-(['net.layers.0', 'net'], ['net', 'net.layers.0'], {'net': 'Sequential', 'net.layers.0': 'Linear'})
+(['net.0', 'net'], ['net', 'net.0'], {'net': 'Sequential', 'net.0': 'Linear'})
 """
 
 from __future__ import annotations

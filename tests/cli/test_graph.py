@@ -290,11 +290,11 @@ def test_a_users_file_goes_by_its_variables_and_modules(anneal: Run, file: Calla
     )
     made = anneal("graph", "mine.py:two", "--backward", "--json").json
     names = {n["name"] for n in made["nodes"]}
-    assert {"net.layers.0.fc.weight", "net.layers.1.fc.bias", "scale", "gate", "out", "net.layers.1()"} <= names
+    assert {"net.0.fc.weight", "net.1.fc.bias", "scale", "gate", "out", "net.1()"} <= names
     modules = {n["module"] for n in made["nodes"] if n["phase"] == "backward"}
-    assert {"net.layers.0.fc", "net.layers.1"} <= modules
-    assert made["modules"]["net.layers.0"] == "Block"
-    assert "— forward  net.layers.1.fc: Linear" in anneal("graph", "mine.py:two").out
+    assert {"net.0.fc", "net.1"} <= modules
+    assert made["modules"]["net.0"] == "Block"
+    assert "— forward  net.1.fc: Linear" in anneal("graph", "mine.py:two").out
 
 
 @pytest.mark.parametrize("argv", [["graph", "--stage", "kernels"], ["kernels"]])

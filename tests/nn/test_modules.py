@@ -116,5 +116,5 @@ def test_a_shared_layer_has_one_path_and_values_of_any_kind_do_no_harm() -> None
     with watching() as seen:
         net(Tensor.ones(3, 2))
         sorted([3, 1], key=lambda self: -self)
-    nodes: list[UOp] = [u for u, path in seen.places.items() if path == "net.layers.0"]
+    nodes: list[UOp] = [u for u, path in seen.places.items() if path == "net.0"]
     assert len([u for u in nodes if u.op.name == "reduce_axis"]) == 2
