@@ -152,7 +152,7 @@ class Losses(Normalisation):
         common = shapes.broadcast(self.shape, other.shape)
         at = shapes.axis(axis, len(common))
         x, y = self.expand(common)._wide(), other.expand(common)._wide()
-        lengths = (one.square().sum(at, keepdim=True).sqrt().maximum(eps) for one in (x, y))
+        lengths = (one.square().sum(at, keepdim=True).maximum(eps * eps).sqrt() for one in (x, y))
         cosine = ((x / next(lengths)) * (y / next(lengths))).sum(at)
         return cosine.cast((self * 0 + other * 0).dtype)
 

@@ -11,7 +11,7 @@ flattened plane. Equal largest elements share the gradient.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self, overload
+from typing import Any, Literal, NamedTuple, Self, overload
 
 from anneal.errors import DTypeError, ShapeError
 from anneal.ir.shape import show
@@ -181,14 +181,13 @@ class Pools(Convolutions):
             return (windows._floating()._wide().sum(axes) / divisor).cast(x._floating().dtype)
         if not any(at.over) and (count_include_pad or not any(at.padding)):
             return windows.mean(axes)
-        inside: Self | None = None
-        for i, size in enumerate(x._plane(count)):
-            margin = at.padding[i] if count_include_pad else 0
-            position = self._positions(at, x._plane(count), i)
-            met = ((position >= -margin) & (position < size + margin)).sum(-1).reshape(-1, *(1,) * (count - 1 - i))
-            inside = met if inside is None else inside * met
-        assert inside is not None, "a plane has an axis"
-        return (windows._floating()._wide().sum(axes) / inside).cast(x._floating().dtype)
+        met: Self | None = None
+        for i, length in enumerate(x._plane(count)):
+            margin, behind = at.padding[i] if count_include_pad else 0, (1,) * (count - 1 - i)
+            start = self._iota(windows.shape[self.ndim - count + i]) * at.stride[i] - at.padding[i]
+            along = ((start + at.size[i]).minimum(length + margin) - start.maximum(-margin)).reshape(-1, *behind)
+            met = along if met is None else met * along
+        return (windows._floating()._wide().sum(axes) / met).cast(x._floating().dtype)
 
     # Windows of one size.
 
@@ -287,7 +286,11 @@ class Pools(Convolutions):
         if even is not None:
             return self._pooled(even).mean(axes)
         windows, _, inside = self._uneven(outputs)
-        met = inside.sum(axes)
+        met: Self | None = None
+        for i, (length, wanted) in enumerate(zip(self._plane(count), outputs, strict=True)):
+            start, end = _share(self._iota(wanted), length, wanted)
+            along = (end - start).reshape(-1, *(1,) * (count - 1 - i))
+            met = along if met is None else met * along
         return (inside.where(windows._floating()._wide(), 0).sum(axes) / met).cast(self._floating().dtype)
 
     def _shared(self, what: str, count: int, output_size: Outputs) -> tuple[tuple[int, ...], _Windows | None]:
@@ -308,9 +311,8 @@ class Pools(Convolutions):
         count, plane = len(outputs), self._plane(len(outputs))
         x, places, inside = self, [], None
         for i, (length, wanted) in enumerate(zip(plane, outputs, strict=True)):
-            longest = max(-(-(o + 1) * length // wanted) - o * length // wanted for o in range(wanted))
-            output = self._iota(wanted, 2, 0)
-            start, end = output * length // wanted, ((output + 1) * length + (wanted - 1)) // wanted
+            longest = max(end - start for start, end in (_share(o, length, wanted) for o in range(wanted)))
+            start, end = _share(self._iota(wanted, 2, 0), length, wanted)
             position = start + self._iota(longest, 2, 1)
             taken = position < end
             places.append(taken.where(position, -1))
@@ -368,3 +370,8 @@ class Pools(Convolutions):
         if last is None:
             return self.zeros(*before, *plane, dtype=self.dtype, device=self._device)
         return (last == number).where(values, 0).sum(-1).cast(self.dtype).reshape(*before, *plane)
+
+
+def _share(output: Any, length: int, wanted: int) -> tuple[Any, Any]:
+    """Where window number `output` of `wanted` over so many elements begins and ends."""
+    return output * length // wanted, ((output + 1) * length + (wanted - 1)) // wanted
