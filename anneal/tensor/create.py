@@ -99,7 +99,7 @@ class Create(Arranging):
             raise ShapeError(f"a triangle needs a matrix, not shape {show(self.shape)}")
         rows, columns = self._iota(self.shape[-2], 2, 0), self._iota(self.shape[-1], 2, 1)
         keep = columns <= rows + diagonal if lower else columns >= rows + diagonal
-        return keep.where(self, 0)
+        return keep.where(self, False)
 
     def tril(self, diagonal: int = 0) -> Self:
         """The lower triangle, 0 above the diagonal."""
