@@ -151,30 +151,18 @@ class Core:
             total *= size
         return total
 
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("a tensor without axes has no length")
-        return realize.sizes(self.uop)[0]
-
     def __hash__(self) -> int:
         return object.__hash__(self)
 
-    def __bool__(self) -> bool:
-        if self.numel() != 1:
-            raise ShapeError(f"the truth of a tensor of shape {show(self.shape)} is ambiguous: use .any() or .all()")
-        return bool(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
     def __repr__(self) -> str:
+        return f"<Tensor {self.facts()}>"
+
+    def facts(self) -> str:
+        """Shape, dtype, device and state in words."""
         state = "realised" if self.is_realized else "lazy"
         place = f" on {self.device}" if self.device else ""
         grad = ", requires_grad=True" if self.requires_grad else ""
-        return f"<Tensor {show(self.shape)} {self.dtype.name}{place}, {state}{grad}>"
+        return f"{show(self.shape)} {self.dtype.name}{place}, {state}{grad}"
 
     # Its values.
 
@@ -193,6 +181,8 @@ class Core:
 
     def _settle(self, value: UOp) -> None:
         self._device = storage.buffer_of(storage.base(value)).device or self._device
+        if storage.realised(self.uop) is None and self._needs_grad:  # nothing was computed for no elements, but there is a history
+            storage.mark_realised(self.uop, value)
         if storage.realised(self.uop) is None:  # a graph that reads no buffer has no history to keep
             self._become(value)
         else:
@@ -219,35 +209,6 @@ class Core:
         value = storage.realised(self.uop)
         assert value is not None, "a realised tensor is a buffer, or its graph is remembered"
         return value
-
-    def data(self) -> memoryview:
-        """The values as little-endian bytes in row-major order: bool in 4 bytes, bfloat16 as float32."""
-        return memoryview(self._bytes())[: self.numel() * self.dtype.storage]
-
-    def tolist(self) -> Any:
-        """The values as nested lists of Python numbers; a number for a tensor without axes."""
-        return host.nest(host.decode(self._bytes(), self.dtype, self.numel()), realize.sizes(self.uop))
-
-    def numpy(self) -> Any:
-        """The values as a NumPy array of their own; bfloat16 as float32."""
-        return host.to_numpy(self._bytes(), realize.sizes(self.uop), self.dtype)
-
-    def item(self) -> Scalar:
-        """The value of a tensor of one element."""
-        self._check_single()
-        return host.decode(self._bytes(), self.dtype, 1)[0]
-
-    def _check_single(self) -> None:
-        if self.numel() != 1:
-            raise ShapeError(f"item() needs one element, and shape {show(self.shape)} has {self.numel()}: use tolist() or numpy()")
-
-    def to(self, device: str) -> Self:
-        """These values on another device, as a tensor without history; the tensor itself when it is there."""
-        if self.device == device:
-            return self
-        moved = Buffer(realize.sizes(self.uop), self.dtype, pending=self._bytes(), device=device)
-        made = self._wrap(moved.uop, device)
-        return made.requires_grad_() if self._leaf else made
 
     # Writing.
 
@@ -354,7 +315,7 @@ class Core:
         nodes = self._gradients([t.uop for t in targets], gradient)
         for target, node in zip(targets, nodes, strict=True):
             if node is None:
-                raise GradientError(f"the result does not depend on {target!r} in a way that can be differentiated")
+                raise GradientError(f"the result does not depend on <Tensor {target.facts()}> in a way that can be differentiated")
         return [self._make(build.cast(n, t.dtype), *targets) for n, t in zip(nodes, targets, strict=True) if n is not None]
 
     def _gradients(self, wrt: list[UOp], gradient: Self | None) -> list[UOp | None]:

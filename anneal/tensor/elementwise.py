@@ -20,6 +20,7 @@ from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import UOp
 from anneal.tensor import host, shapes
 from anneal.tensor.core import Core
+from anneal.tensor.values import Values
 
 Operand = Any
 Flag = bool
@@ -41,7 +42,7 @@ def literal(value: Scalar, dtype: DType) -> UOp:
     return build.const(value, dtype)
 
 
-class Elementwise(Core):
+class Elementwise(Values):
     """Operators that all others are made of."""
 
     __slots__ = ()

@@ -20,7 +20,7 @@ from anneal.errors import number_of
 from anneal.ir.dtype import Scalar
 from anneal.ir.graph import toposort
 from anneal.tensor import host, realize
-from anneal.tensor.core import Core
+from anneal.tensor.values import Values
 
 _MOST, _EDGE = 12, 5
 """Elements of an axis that are shown whole; at each end of a longer one."""
@@ -30,13 +30,13 @@ _OPS: Final = 6
 """Ops that a lazy tensor names."""
 
 
-def page(tensor: Core) -> str:
+def page(tensor: Values) -> str:
     """The facts, then the values or what will compute them."""
-    facts = escape(repr(tensor)[1:-1])
+    facts = escape(f"Tensor {tensor.facts()}")
     return f'<div class="anneal-tensor"><div>{facts}</div>{_values(tensor) if tensor.is_realized else _graph(tensor)}</div>'
 
 
-def _graph(tensor: Core) -> str:
+def _graph(tensor: Values) -> str:
     """What is to be done, most of it first."""
     nodes = toposort(tensor.uop)
     counts = Counter(u.op.name for u in nodes if u.src).most_common()
@@ -45,7 +45,7 @@ def _graph(tensor: Core) -> str:
     return f"<div>{escape(what)}; <code>.realize()</code> computes it, <code>.graph()</code> shows how</div>"
 
 
-def _values(tensor: Core) -> str:
+def _values(tensor: Values) -> str:
     count = tensor.numel()
     if not 0 < count <= _READ:
         return f"<div>{count:,} values{': <code>.numpy()</code> reads them' if count else ''}</div>"

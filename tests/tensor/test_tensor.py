@@ -434,7 +434,7 @@ def test_import_is_light() -> None:
 
 def test_descriptions() -> None:
     x = Tensor([[1.0, 2.0]], requires_grad=True)
-    assert repr(x) == "<Tensor (1, 2) float32, realised, requires_grad=True>"
+    assert repr(x) == "<Tensor (1, 2) float32, realised, requires_grad=True: [[1.0, 2.0]]>"
     assert repr((x + 1).detach()) == "<Tensor (1, 2) float32, lazy>"
     assert (x.ndim, x.numel(), len(x)) == (2, 2, 1)
     with pytest.raises(ShapeError, match="item\\(\\) needs one element"):
