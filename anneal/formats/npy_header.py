@@ -76,7 +76,7 @@ class Head(NamedTuple):
 def length(prefix: Bytes, name: str) -> int:
     """Bytes from the start of a file to its elements, as its first 12 bytes say; raises ParseError for another kind of file."""
     prefix = bytes(prefix[:PREFIX])
-    if not prefix.startswith(MAGIC) or len(prefix) < PREFIX:
+    if not prefix.startswith(MAGIC) or len(prefix) < len(MAGIC) + 4:
         hint = "; it looks like an archive of arrays: use load_npz" if prefix.startswith(b"PK") else ""
         raise ParseError(f"{name} is no .npy file: it begins with {prefix[:8]!r}{hint}")
     major, minor = prefix[6], prefix[7]

@@ -10,6 +10,7 @@ read piece by piece elsewhere, so that nothing is copied before it is needed.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -116,6 +117,8 @@ def stream(file: Any) -> IO[bytes]:
     """An open binary file; raises UsageError for anything else."""
     if not callable(getattr(file, "read", None)):
         raise UsageError(f"a file is a path, bytes, or an open binary file, not {type(file).__name__}")
+    if isinstance(file, io.TextIOBase):
+        raise UsageError(f"{name_of(file)} gives text, not bytes: open it with mode 'rb'")
     found: IO[bytes] = file
     return found
 
@@ -127,14 +130,11 @@ def name_of(file: Any) -> str:
 
 
 def told(name: str, read: Callable[[], Any]) -> bytes:
-    """What a function reads from an open file; raises FileError where it fails, and UsageError where that is text."""
+    """What a function reads from an open file; raises FileError where it fails."""
     try:
-        data = read()
+        return bytes(read())
     except (OSError, ValueError) as error:
         raise FileError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
-    if not isinstance(data, bytes):
-        raise UsageError(f"{name} gives {type(data).__name__}, not bytes: open it with mode 'rb'")
-    return data
 
 
 def exactly(file: IO[bytes], count: int, what: str) -> bytes:

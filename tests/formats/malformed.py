@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 import zlib
+from collections.abc import Callable
 from typing import Any
+
+from anneal import ParseError
 
 Member = tuple[bytes, bytes]
 MAGIC = b"\x93NUMPY"
+
+
+def refused(read: Callable[[Any], Any], file: Any) -> tuple[str, int]:
+    """Why a file is not read, and the most bytes that were in use before that was known."""
+    tracemalloc.start()
+    try:
+        read(file)
+    except ParseError as error:
+        return str(error), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    raise AssertionError("it was read")
 
 
 def npy(header: str | bytes, body: bytes = b"", version: tuple[int, int] = (1, 0), size: int | None = None) -> bytes:
