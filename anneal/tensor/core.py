@@ -183,8 +183,6 @@ class Core:
         self._device = storage.buffer_of(storage.base(value)).device or self._device
         if storage.realised(self.uop) is None and self._needs_grad:  # nothing was computed for no elements, but there is a history
             storage.mark_realised(self.uop, value)
-        if storage.realised(self.uop) is None and self._needs_grad:  # nothing was computed for no elements, but there is a history
-            storage.mark_realised(self.uop, value)
         if storage.realised(self.uop) is None:  # a graph that reads no buffer has no history to keep
             self._become(value)
         else:
