@@ -51,7 +51,9 @@ def _split(node: UOp, *, repeats: bool) -> UOp:
     axes = node.arg[1]
     dims = shape(node.src[0])
     sizes = [d for d in dims if isinstance(d, int)]
-    if len(sizes) < len(dims) or 0 in sizes:
+    if 0 in sizes:  # what would be reduced is not computed at all
+        return build.broadcast_to(build.const(neutral(node.arg[0], node.dtype), node.dtype), shape(node))
+    if len(sizes) < len(dims):
         return node
     kept = [a for a in range(len(sizes)) if a not in axes]
     length, results = math.prod(sizes[a] for a in axes), math.prod(sizes[a] for a in kept)

@@ -10,6 +10,7 @@ flattened plane. Equal largest elements share the gradient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self, overload
 
@@ -134,10 +135,7 @@ class Pools(Convolutions):
             hit = hit & (along >= 0) & (along < size)
             place = along if place is None else place * size + along
         assert place is not None, "a plane has an axis"
-        total = 1
-        for size in plane:
-            total *= size
-        return hit.where(place, total).min(axes)
+        return hit.where(place, math.prod(plane)).min(axes)
 
     # The mean.
 
@@ -358,17 +356,12 @@ class Pools(Convolutions):
         plane = usual if output_size is None else shapes.pair(tuple(output_size)[-count:], "output_size", count)
         if any(not u - s < n < u + s for n, u, s in zip(plane, usual, step, strict=True)):
             raise ShapeError(f"{what}: output_size {show(plane)} is not within one stride of {show(usual)}")
-        before = self.shape[: self.ndim - count]
-        places, values = indices.reshape(*before, 1, -1), self.reshape(*before, 1, -1)
-        total, given = 1, values.shape[-1]
-        for n in plane:
-            total *= n
-        assert isinstance(given, int), "a plane has known sizes"
-        number = self._iota(given, values.ndim, values.ndim - 1)
-        target = self._iota(total, values.ndim, values.ndim - 2, indices.dtype)
-        last = (places == target).where(number, -1).max(-1, keepdim=True) if given else None
-        if last is None:
+        before, given, total = self.shape[: self.ndim - count], math.prod(self._plane(count)), math.prod(plane)
+        if not given:
             return self.zeros(*before, *plane, dtype=self.dtype, device=self._device)
+        places, values = indices.reshape(*before, 1, given), self.reshape(*before, 1, given)
+        number, target = self._iota(given), self._iota(total, dtype=indices.dtype).unsqueeze(1)
+        last = (places == target).where(number, -1).max(-1, keepdim=True)
         return (last == number).where(values, 0).sum(-1).cast(self.dtype).reshape(*before, *plane)
 
 

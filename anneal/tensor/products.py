@@ -205,7 +205,7 @@ class Products(Sorting):
         if scale is None:
             if not isinstance(width, int):
                 raise ShapeError(f"attention over an axis of unknown size needs scale=, for shape {show(self.shape)}")
-            scale = 1 / math.sqrt(width) if width else math.inf
+            scale = 1 / math.sqrt(width or 1)
         scores = self._wide().matmul(key._wide().transpose(-1, -2)) * scale
         if is_causal:
             rows, columns = self._iota(scores.shape[-2], 2, 0), self._iota(scores.shape[-1], 2, 1)
