@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
-from anneal.errors import DTypeError, ShapeError
+from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir import build
 from anneal.ir.dtype import DType, Scalar, dtypes
 from anneal.ir.shape import Dim, Shape, show
@@ -42,25 +42,39 @@ class Create(Arranging):
         """Every element is 1."""
         return cls.full(shapes.dims(shape), 1, dtype, device, requires_grad)
 
-    def full_like(self, value: Scalar, dtype: DType | None = None) -> Self:
+    @classmethod
+    def empty(cls, *shape: Any, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False) -> Self:
+        """A tensor whose values do not matter yet: zeros here, as a lazy tensor has no memory that something could be left in."""
+        return cls.full(shapes.dims(shape), 0, dtype, device, requires_grad)
+
+    def full_like(self, value: Scalar, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Self:
         """This shape, dtype and device, filled with `value`."""
-        return self.full(self.shape, value, dtype or self.dtype, self._device)
+        return self.full(self.shape, value, dtype or self.dtype, device or self._device, requires_grad)
 
-    def zeros_like(self, dtype: DType | None = None) -> Self:
+    def zeros_like(self, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Self:
         """This shape, dtype and device, filled with 0."""
-        return self.full_like(0, dtype)
+        return self.full_like(0, dtype, device, requires_grad)
 
-    def ones_like(self, dtype: DType | None = None) -> Self:
+    def ones_like(self, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Self:
         """This shape, dtype and device, filled with 1."""
-        return self.full_like(1, dtype)
+        return self.full_like(1, dtype, device, requires_grad)
+
+    def empty_like(self, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Self:
+        """This shape, dtype and device; the values are zeros, see `empty`."""
+        return self.full_like(0, dtype, device, requires_grad)
 
     @classmethod
     def arange(cls, start: Scalar, stop: Scalar | None = None, step: Scalar = 1, dtype: DType | None = None, device: str | None = None) -> Self:
-        """start, start + step, ... below stop; `arange(n)` counts from 0. Integers give int32, a float among them float32."""
+        """start, start + step, ... before stop; `arange(n)` counts from 0. Integers give int32, a float among them float32.
+
+        Raises ShapeError for a step of 0 or away from stop.
+        """
         if stop is None:
             start, stop = 0, start
         if not step or not all(math.isfinite(v) for v in (start, stop, step)):
             raise ShapeError(f"cannot count from {start} to {stop} in steps of {step}")
+        if (stop - start) / step < 0:
+            raise ShapeError(f"steps of {step} lead away from {stop}, counting from {start}")
         chosen = dtype or weak(dtypes.int32, start + stop + step)
         build.check_storable(chosen)
         count = max(0, math.ceil((stop - start) / step))
@@ -74,11 +88,13 @@ class Create(Arranging):
 
     @classmethod
     def linspace(cls, start: Scalar, stop: Scalar, steps: int, dtype: DType = dtypes.float32, device: str | None = None) -> Self:
-        """`steps` evenly spaced numbers from start to stop, both included."""
-        if not dtype.is_float or steps < 0:
-            raise DTypeError(f"linspace makes 0 or more floats, not {steps} of {dtype.name}")
-        ramp = cls._wrap(build.cast(build.iota(steps), dtypes.float32), device)
-        return (ramp * (float(stop - start) / max(1, steps - 1)) + float(start)).cast(dtype)
+        """`steps` evenly spaced numbers from start to stop, both exactly included; of 1 only start."""
+        if not dtype.is_float:
+            raise DTypeError(f"linspace makes floats, not {dtype.name}: cast its result")
+        ramp = cls._wrap(build.cast(build.iota(shapes.sizes((steps,))[0]), dtypes.float32), device)
+        step = float(stop - start) / max(1, steps - 1)
+        from_stop = (ramp - (steps - 1)) * step + float(stop)
+        return (ramp < max(1, steps) / 2).where(ramp * step + float(start), from_stop).cast(dtype)
 
     @classmethod
     def eye(cls, rows: int, columns: int | None = None, dtype: DType = dtypes.float32, device: str | None = None) -> Self:
@@ -87,6 +103,25 @@ class Create(Arranging):
         shape = shapes.sizes((rows, wide))
         down, across = cls._wrap(build.iota(shape[0]), device), cls._wrap(build.iota(shape[1]), device)
         return (down.unsqueeze(1) == across).cast(dtype)
+
+    @classmethod
+    def tri(cls, rows: int, columns: int | None = None, diagonal: int = 0, dtype: DType = dtypes.float32, device: str | None = None) -> Self:
+        """1 on and below a diagonal, 0 above it."""
+        return cls.ones(rows, rows if columns is None else columns, dtype=dtype, device=device).tril(diagonal)
+
+    def meshgrid(self, *others: Self, indexing: str = "ij") -> tuple[Self, ...]:
+        """Vectors repeated over a grid, each along an axis of its own: `Tensor.meshgrid(x, y)`; "xy" exchanges the first two axes."""
+        if indexing not in ("ij", "xy"):
+            raise UsageError(f'meshgrid: indexing is "ij" or "xy", not {indexing!r}')
+        given = (self, *others)
+        order = [1, 0, *range(2, len(given))] if indexing == "xy" and len(given) > 1 else list(range(len(given)))
+        if any(t.ndim > 1 for t in given):
+            raise ShapeError(f"meshgrid takes vectors, not shapes {', '.join(show(t.shape) for t in given)}")
+        vectors = [t.reshape(-1) if not t.ndim else t for t in given]
+        shape: list[Dim] = [1] * len(given)
+        for vector, axis in zip(vectors, order, strict=True):
+            shape[axis] = vector.shape[0]
+        return tuple(v.reshape(tuple(v.shape[0] if i == axis else 1 for i in range(len(given)))).expand(*shape) for v, axis in zip(vectors, order, strict=True))
 
     @classmethod
     def _iota(cls, length: Dim, rank: int = 1, axis: int = 0, dtype: DType = dtypes.int32) -> Self:

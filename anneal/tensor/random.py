@@ -27,6 +27,8 @@ from anneal.tensor.storage import Buffer
 _ROTATIONS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY: Final = 0x1BD11BDA
 _WORD: Final = 0xFFFFFFFF
+_SHORTEST: Final = 1e-30
+"""A wait that is taken for none."""
 _ROUNDS: Final = 5
 """Groups of four rounds."""
 
@@ -53,6 +55,16 @@ def _mix(key: tuple[Any, Any], counter: tuple[Any, Any], parity: Any, rotate: Ca
         x = x + keys[(group + 1) % 3]
         y = y + keys[(group + 2) % 3] + (group + 1)
     return x, y
+
+
+def _before(value: Scalar, dtype: DType) -> float:
+    """The largest normal number of a float type below a number."""
+    found = float(dtype.round(value))
+    unit = math.ldexp(1.0, max(math.frexp(found)[1] - dtype.digits, dtype.lowest))
+    for step in (0.0, unit / 2, unit, unit * 2):
+        if (lower := float(dtype.round(found - step))) < value:
+            return lower
+    return found
 
 
 class _State:
@@ -111,9 +123,12 @@ class Random(Losses):
     def uniform(
         cls, *shape: Any, low: Scalar = 0.0, high: Scalar = 1.0, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False
     ) -> Self:
-        """Uniform in [low, high)."""
+        """Uniform in [low, high): where rounding would give `high`, it is the number of `dtype` below that."""
+        if not low <= high:
+            raise UsageError(f"uniform: no numbers lie from {low} to {high}")
         bits = cls._words(cls._checked(shape, dtype), device)[0]
-        return (bits._fraction() * (high - low) + low).cast(dtype)._grad(requires_grad)
+        found = (bits._fraction() * (high - low) + low).cast(dtype)
+        return (found.minimum(_before(high, dtype)) if low < high else found)._grad(requires_grad)
 
     @classmethod
     def randn(cls, *shape: Any, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False) -> Self:
@@ -128,6 +143,22 @@ class Random(Losses):
     ) -> Self:
         """Normal with the given mean and deviation."""
         return (cls.randn(*shape, device=device) * std + mean).cast(dtype)._grad(requires_grad)
+
+    def rand_like(self, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Self:
+        """This shape, dtype and device, uniform in [0, 1)."""
+        return self.rand(self.shape, dtype=dtype or self.dtype, device=device or self._device, requires_grad=requires_grad)
+
+    def randn_like(self, dtype: DType | None = None, device: str | None = None, requires_grad: bool = False) -> Self:
+        """This shape, dtype and device, normal with mean 0 and deviation 1."""
+        return self.randn(self.shape, dtype=dtype or self.dtype, device=device or self._device, requires_grad=requires_grad)
+
+    def uniform_(self, low: Scalar = 0.0, high: Scalar = 1.0) -> Self:
+        """Uniform in [low, high), in place; returns the tensor."""
+        return self._overwrite(self.uniform(self.shape, low=low, high=high, dtype=self.dtype, device=self._device))
+
+    def normal_(self, mean: Scalar = 0.0, std: Scalar = 1.0) -> Self:
+        """Normal with the given mean and deviation, in place; returns the tensor."""
+        return self._overwrite(self.normal(self.shape, mean=mean, std=std, dtype=self.dtype, device=self._device))
 
     @classmethod
     def randint(cls, *shape: Any, low: int = 0, high: int = 10, dtype: DType = dtypes.int32, device: str | None = None) -> Self:
@@ -145,10 +176,42 @@ class Random(Losses):
         mine, mine_at = words.unsqueeze(1), at.unsqueeze(1)
         return ((words < mine) | ((words == mine) & (at < mine_at))).sum(1)
 
+    def multinomial(self, num_samples: int, replacement: bool = False) -> Self:
+        """Positions along the last axis, drawn as likely as these weights, 0 or more, say; int32. Of a matrix, `num_samples` for each row.
+
+        Without `replacement` a position is drawn once, and those of weight 0 after all others; with it, they are not drawn.
+        """
+        if not self.dtype.is_float or self.ndim not in (1, 2):
+            raise ShapeError(f"multinomial takes one or two axes of floats, not {show(self.shape)} of {self.dtype.name}")
+        count = self.shape[-1]
+        if num_samples < 1 or (isinstance(count, int) and (not count or (num_samples > count and not replacement))):
+            raise UsageError(f"multinomial: cannot draw {num_samples} of {show((count,))[1:-2]}{'' if replacement else ' without replacement'}")
+        weights = self.detach().float()
+        if replacement:
+            sums = weights.cumsum(-1)
+            drawn = self._words((*self.shape[:-1], num_samples), self._device)[0]._fraction() * sums[..., -1:]
+            return (sums.unsqueeze(-2) <= drawn.unsqueeze(-1)).sum(-1).minimum(count - 1)
+        # The order in which exponential clocks of these rates ring.
+        waits = -(1 - self._words(self.shape, self._device)[0]._fraction()).log()
+        return (weights / waits.maximum(_SHORTEST)).topk(num_samples, -1)[1]
+
     @classmethod
     def kaiming_uniform(cls, *shape: Any, a: float = 0.01, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False) -> Self:
         """He's uniform initialisation for a weight (out, in, ...) before a leaky ReLU of slope `a`."""
         bound = math.sqrt(6 / (1 + a * a)) / math.sqrt(max(1, cls._fans(shape)[0]))
+        return cls.uniform(*shape, low=-bound, high=bound, dtype=dtype, device=device, requires_grad=requires_grad)
+
+    @classmethod
+    def kaiming_normal(cls, *shape: Any, a: float = 0.01, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False) -> Self:
+        """He's normal initialisation for a weight (out, in, ...) before a leaky ReLU of slope `a`."""
+        std = math.sqrt(2 / (1 + a * a)) / math.sqrt(max(1, cls._fans(shape)[0]))
+        return cls.normal(*shape, std=std, dtype=dtype, device=device, requires_grad=requires_grad)
+
+    @classmethod
+    def scaled_uniform(cls, *shape: Any, dtype: DType = dtypes.float32, device: str | None = None, requires_grad: bool = False) -> Self:
+        """Uniform in [-1, 1), divided by the square root of the number of elements."""
+        count = math.prod(d for d in shapes.sizes(shape) if isinstance(d, int))
+        bound = max(1, count) ** -0.5
         return cls.uniform(*shape, low=-bound, high=bound, dtype=dtype, device=device, requires_grad=requires_grad)
 
     @classmethod
