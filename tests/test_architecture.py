@@ -43,6 +43,7 @@ THIRD_PARTY: Mapping[str, Callable[[str], bool]] = {
     "js": lambda module: module == "anneal.runtime.browser",
     "pyodide": lambda module: module == "anneal.runtime.browser",
     "torch": lambda module: module == "anneal.cli.bench_peer",  # to be compared with, where it is installed
+    "tokenizers": lambda module: module == "anneal.examples.minilm_files",
     "IPython": lambda module: module == "anneal.examples.live",
     **dict.fromkeys(("textual", "rich", "pygments", "plotext", "matplotlib"), lambda module: module.startswith("anneal.cli.")),
 }

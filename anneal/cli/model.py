@@ -15,7 +15,7 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -29,9 +29,9 @@ from anneal.examples.model import Model, checked
 from anneal.tensor.tensor import Tensor
 
 
-def load(reference: str) -> Model:
-    """The model of that name, or of `path/to/file.py:function`; raises UsageError where there is none."""
-    path, function = split(reference)
+def load(reference: str, also: Collection[str] = ()) -> Model:
+    """The model of that name, or of `path/to/file.py:function`; raises UsageError where there is none. `also` are names that the verb knows besides."""
+    path, function = split(reference, also)
     if path is None:
         return Model(reference, None, EXAMPLES[function])
     file = str(Path(path).resolve())

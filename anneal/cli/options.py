@@ -18,8 +18,8 @@ from anneal.errors import UsageError, meant
 
 VALUED: Final = frozenset(
     {
-        "--batch", "--device", "--diff", "--find", "--host", "--let", "--load", "--log", "--lr", "--node", "--only",
-        "--optimizer", "--output", "--port", "--resume", "--save", "--seed", "--site", "--stage", "--steps", "--svg",
+        "--batch", "--device", "--diff", "--dtype", "--file", "--find", "--host", "--let", "--load", "--log", "--lr", "--model", "--node", "--only",
+        "--optimizer", "--output", "--port", "--resume", "--save", "--seed", "--site", "--stage", "--steps", "--svg", "--text",
     }
 )  # fmt: skip
 """Every option that takes a value, so that a verb can be told from a value before it is known which verb it is."""
@@ -87,9 +87,9 @@ def add_output(parser: Parser) -> None:
     parser.add_argument("--plain", action="store_true", help="no colours, ASCII symbols")
 
 
-def add_model(parser: Parser, nargs: str | None = None) -> None:
+def add_model(parser: Parser, nargs: str | None = None, names: str = "mlp, conv") -> None:
     """The model; with `?` it may be left out."""
-    parser.add_argument("model", metavar="MODEL", nargs=nargs, help="mlp, conv, or path/to/file.py:function of your own")
+    parser.add_argument("model", metavar="MODEL", nargs=nargs, help=f"{names}, or path/to/file.py:function of your own")
 
 
 def add_device(parser: Parser, what: str) -> None:

@@ -1,4 +1,4 @@
-"""`anneal run`: the outputs of a model, on held-out rows for an example, or of the tensors that a function returns.
+"""`anneal run`: the outputs of a model, on held-out rows for an example, of the tensors that a function returns, or what MiniLM makes of texts.
 
 >>> EXAMPLE
 'anneal run mlp --load mlp.safetensors --batch 20'
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from anneal.cli import options as shared
+from anneal.cli import run_texts
 from anneal.cli.model import load, user_code
 from anneal.cli.output import emit, show
 from anneal.errors import UsageError
-from anneal.examples import checkpoint
+from anneal.examples import checkpoint, minilm_files
 from anneal.examples.example import Example
 from anneal.examples.model import Model
 from anneal.examples.program import Program, trace
@@ -31,16 +32,20 @@ _MATRIX: Final = 2
 
 def options(parser: shared.Parser) -> None:
     """Add what the verb takes."""
-    shared.add_model(parser)
-    parser.add_argument("--batch", type=shared.count, metavar="N", help=f"held-out rows to run on (default: {_ROWS}, or as many as there are)")
-    parser.add_argument("--load", metavar="FILE", help="take the parameters from a checkpoint of anneal train (default: fresh ones)")
-    parser.add_argument("--seed", type=shared.seed, default=0, metavar="N", help="seed of fresh parameters (default: 0)")
-    shared.add_device(parser, "where to run (default: webgpu where there is an adapter, else reference)")
+    shared.add_model(parser, names="mlp, conv, minilm")
+    parser.add_argument("--batch", type=shared.count, metavar="N", help=f"held-out rows to run on (default: {_ROWS} at most)")
+    parser.add_argument("--load", metavar="FILE", help="parameters from a checkpoint of anneal train")
+    parser.add_argument("--seed", type=shared.seed, metavar="N", help="seed of fresh parameters, without --load (default: 0)")
+    run_texts.options(parser)
+    shared.add_device(parser, "where to run (default: webgpu, if there)")
 
 
 def run(arguments: Namespace) -> int:
     """Compute and print; returns the exit code."""
-    model = load(arguments.model)
+    if arguments.model == minilm_files.NAME:
+        return run_texts.run(arguments)
+    run_texts.refuse(arguments)
+    model = load(arguments.model, (minilm_files.NAME,))
     with user_code(model.file):
         result, lines = _example(model, model.value, arguments) if isinstance(model.value, Example) else _tensors(model, model.value, arguments)
     emit(result) if arguments.json else print("\n".join(lines))
@@ -60,7 +65,7 @@ def _example(model: Model, example: Example, arguments: Namespace) -> tuple[Judg
     """What a model makes of held-out rows, as a document and as text."""
     if arguments.load:
         checkpoint.read_progress(arguments.load, example.name)
-    program = Program(example, seed=arguments.seed)
+    program = Program(example, seed=arguments.seed or 0)
     if arguments.load:
         checkpoint.load(arguments.load, program, only_model=True)
     rows = min(_ROWS, program.held) if arguments.batch is None else arguments.batch

@@ -34,3 +34,47 @@ class Judged(Run, total=False):
     predictions: list[int]
     """The place of the largest output of each row, where outputs are scores of classes."""
     accuracy: float | str
+
+
+class Text(TypedDict):
+    """A text that was embedded."""
+
+    text: str
+    tokens: int
+    """Those that were read."""
+    cut: bool
+    """True where it has more, which were not."""
+
+
+class Seconds(TypedDict):
+    """What it took."""
+
+    load: float
+    """Files, tokeniser, and weights in another dtype."""
+    compile: float
+    run: float
+    """Upload of weights and texts, the driver's own compiling, the kernels, and reading."""
+
+
+class Precision(TypedDict):
+    """What narrow weights cost, beside the same model with weights of float32 on the same device."""
+
+    difference: float
+    """Largest of any number of the embeddings, of which each has length 1."""
+    cosine: float
+    """Smallest between a text's two embeddings."""
+
+
+class Embedded(Run):
+    """What it reports of minilm; the one output has a row for each text."""
+
+    weights: str
+    """The dtype that they are stored as."""
+    texts: list[Text]
+    similarity: list[list[float]]
+    """Of each text with each: the cosine between their embeddings."""
+    seconds: Seconds
+    kernels: list[int]
+    """Of each plan that was run."""
+    precision: Precision | None
+    """None for weights of float32."""
