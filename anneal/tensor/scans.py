@@ -151,7 +151,7 @@ class Scans(Reduce):
     def _joined(self, length: int) -> Self:
         """Blocks as one axis, without what filled them up."""
         *outer, count, size = self.shape
-        return self.reshape(*outer, count * size)._narrow(self.ndim - 2, 0, length)  # type: ignore[operator]
+        return self.reshape(*outer, count * size)._narrow(self.ndim - 2, 0, length)
 
 
 def _log_of_both(a: S, b: S) -> S:

@@ -55,8 +55,8 @@ class Sorting(Resizing):
         if not self.shape:
             whole = self.reshape(1).topk(k, largest=largest)
             return Found(whole.values.reshape(()), whole.indices.reshape(())) if k else whole
-        if not k:
-            return self._found(self.int()._narrow(at, 0, 0), at)
+        if not k or 0 in self.shape:
+            return self._found(self.int()._narrow(at, 0, k), at)
         return self._found(self._key(descending=largest)._along(at, lambda t: t._order(k)), at)
 
     def median(self, axis: int | None = None, keepdim: bool = False) -> Any:
@@ -188,3 +188,25 @@ class Sorting(Resizing):
         if as_tuple:
             return tuple(self._places(c, (len(at),)) for c in columns)
         return self._places([c[i] for i in range(len(at)) for c in columns], (len(at), self.ndim))
+
+    def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:  # noqa: A002, ARG002 - PyTorch's names
+        """The different elements of the flattened tensor, in order whether asked for or not; every NaN is one.
+
+        With `return_inverse` also the place in them of each element, with `return_counts` how often each occurs, as a tuple. Realises
+        the tensor: its values decide the size.
+        """
+        flat = self.flatten()
+        length = flat.shape[0]
+        if not isinstance(length, int):
+            raise ShapeError(f"unique needs a shape of known size, not {show(self.shape)}")
+        order = flat.argsort()
+        ordered = flat.gather(0, order)
+        fresh = ordered.ne(ordered._behind(0)) | self._iota(length).eq(0)
+        starts = fresh.nonzero().flatten()
+        found = [ordered[starts]]
+        if return_inverse:
+            found.append((fresh.cumsum() - 1).gather(0, order.argsort()).reshape(self.shape))
+        if return_counts:
+            ends = starts._narrow(0, min(1, len(starts)), len(starts)).pad((0, min(1, len(starts))), value=length)
+            found.append(ends - starts)
+        return found[0] if len(found) == 1 else tuple(found)

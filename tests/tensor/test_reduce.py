@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from anneal import DTypeError, ShapeError, Tensor, dtypes
+from anneal import DTypeError, ShapeError, Tensor, UsageError, dtypes
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((2, 3, 4)).astype(np.float32)
@@ -25,7 +25,7 @@ REDUCTIONS: dict[str, tuple[Callable[..., Tensor], Callable[..., torch.Tensor]]]
     "var0": (lambda x, a, k: x.var(a, k, correction=0), lambda t, a, k: t.var(a, correction=0, keepdim=k)),
     "logsumexp": (lambda x, a, k: x.logsumexp(a, k), lambda t, a, k: t.logsumexp(a, k)),
 }
-AXES: list[Any] = [0, 1, -1, (0, 2), (0, 1, 2)]
+AXES: list[Any] = [1, (0, 2)]
 
 
 @pytest.mark.parametrize("keepdim", [False, True])
@@ -51,7 +51,7 @@ def test_without_axis() -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("name", ["softmax", "log_softmax", "cumsum", "cumprod"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_along_each_axis(device: Any, name: str, axis: int) -> None:
     x, t = Tensor(A, requires_grad=True), torch.tensor(A, requires_grad=True)
     found, wanted = getattr(x, name)(axis), getattr(t, name)(axis)
@@ -137,10 +137,80 @@ def test_a_row_divided_by_its_sum(device: Any) -> None:
     np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy(), rtol=1e-4, atol=1e-6)  # type: ignore[union-attr]
 
 
+@pytest.fixture
+def reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+
+
+@pytest.mark.usefixtures("reference")
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "var", "std", "logsumexp", "norm", "any", "all", "count_nonzero"])
+def test_over_nothing(name: str) -> None:
+    wanted = {"sum": 0.0, "prod": 1.0, "logsumexp": -math.inf, "norm": 0.0, "any": False, "all": True, "count_nonzero": 0}.get(name, math.nan)
+    for shape, axis, left in (((0,), None, ()), ((2, 0, 3), 1, (2, 3)), ((2, 0, 3), 2, (2, 0)), ((0, 0), (0, 1), ())):
+        found = getattr(Tensor.zeros(*shape), name)(axis=axis)
+        assert found.shape == left
+        np.testing.assert_array_equal(found.numpy(), np.full(left, wanted))
+
+
+@pytest.mark.usefixtures("reference")
+def test_softmax_of_nothing() -> None:
+    assert Tensor.zeros(2, 0).softmax(1).tolist() == [[], []]
+    assert Tensor.zeros(0, 3).log_softmax(1).shape == (0, 3)
+    assert Tensor.zeros(2, 0).normalize().shape == (2, 0)
+
+
+@pytest.mark.usefixtures("reference")
+def test_the_spread_of_too_few_is_not_a_number() -> None:
+    one = Tensor([[1.0], [2.0]])
+    for name in ("var", "std", "var_mean", "std_mean"):
+        found = getattr(one, name)(1)
+        assert (found[0] if isinstance(found, tuple) else found).isnan().tolist() == [True, True]
+    assert one.var_mean(1)[1].tolist() == [1.0, 2.0]
+    assert one.var(1, correction=0).tolist() == [0, 0]
+    assert Tensor([1.0, 3.0]).var(correction=3).item() == math.inf
+
+
+@pytest.mark.usefixtures("reference")
+def test_a_tensor_without_axes() -> None:
+    x = Tensor(-3.0)
+    for name in ("sum", "prod", "mean", "max", "min", "logsumexp"):
+        assert getattr(x, name)(0).item() == getattr(x, name)(-1, keepdim=True).item() == pytest.approx(-3)
+    assert x.softmax(0).item() == 1
+    assert x.norm(axis=0).item() == 3
+    assert x.argmax(0).item() == 0
+    assert x.argmin().shape == x.argmin(-1, keepdim=True).shape == ()
+    with pytest.raises(ShapeError, match="axis 1 does not exist"):
+        x.sum(1)
+    with pytest.raises(ShapeError, match="axis 1 does not exist"):
+        x.argmax(1)
+
+
+def test_dtypes_of_results() -> None:
+    flags, whole, half = Tensor([True, False]), Tensor([1, 2]), Tensor([1.0, 2.0], dtype=dtypes.float16)
+    assert flags.sum().dtype is flags.prod().dtype is flags.count_nonzero().dtype is flags.argmax().dtype is dtypes.int32
+    assert flags.any().dtype is whole.all().dtype is flags.max().dtype is dtypes.bool
+    assert whole.mean().dtype is whole.var().dtype is whole.logsumexp().dtype is whole.sum(dtype=dtypes.float32).dtype is dtypes.float32
+    assert half.sum().dtype is half.std().dtype is half.softmax().dtype is half.norm().dtype is half.normalize(axis=0).dtype is dtypes.float16
+    assert half.mean(dtype=dtypes.float32).dtype is dtypes.float32
+
+
+def test_reductions_are_lazy() -> None:
+    x = Tensor([[1.0, 2.0]])
+    assert not any(t.is_realized for t in (x.sum(), x.argmax(), x.norm(3), *x.std_mean(), x.softmax()))
+
+
 def test_wrong_reductions() -> None:
     with pytest.raises(ShapeError, match="axis 3 does not exist"):
         Tensor(A).sum(3)
+    with pytest.raises(ShapeError, match="named twice"):
+        Tensor(A).mean((0, -3))
+    for name in ("max", "min", "argmax", "argmin", "amax", "amin"):
+        with pytest.raises(ShapeError, match="empty axis"):
+            getattr(Tensor.zeros(0, 2), name)(0)
     with pytest.raises(ShapeError, match="empty axis"):
-        Tensor.zeros(0, 2).max(0)
-    with pytest.raises(DTypeError, match="softmax needs floats"):
-        Tensor([1]).softmax()
+        Tensor.zeros(0, 2).norm(math.inf)
+    for name in ("softmax", "log_softmax", "norm", "normalize"):
+        with pytest.raises(DTypeError, match=f"{name} needs floats"):
+            getattr(Tensor([[1]]), name)()
+    with pytest.raises(UsageError, match='"fro"'):
+        Tensor(A).norm("nuc")
