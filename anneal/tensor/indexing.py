@@ -170,14 +170,15 @@ class Indexing(Scans):
 
     def _sliced(self, parts: list[Part]) -> Self:
         """The elements that slices and numbers keep, every axis still there."""
-        ranges: list[tuple[Dim, Dim]] = []
-        for part in parts:
+        ranges: list[tuple[Dim, Dim] | None] = []
+        for part, size in zip(parts, self.shape, strict=True):
+            if part.kept is size:
+                ranges.append(None)
+                continue
             last = part.start + part.step * max(0, part.kept - 1)
-            low, high = min(part.start, last), max(part.start, last)
-            ranges.append((low, high + 1) if part.kept else (0, 0))
-        ranges = [(0, n) if p.kind == "tensor" or p.kept is n else r for r, n, p in zip(ranges, self.shape, parts, strict=True)]
+            ranges.append((min(part.start, last), max(part.start, last) + 1) if part.kept else (0, 0))
         x = self.shrink(ranges)
-        if backwards := [i for i, p in enumerate(parts) if p.step < 0 and p.kept > 1]:
+        if backwards := [i for i, p in enumerate(parts) if p.step < 0]:
             x = x.flip(backwards)
         for i, part in enumerate(parts):
             if abs(part.step) > 1 and part.kept > 1:

@@ -43,19 +43,19 @@ class Scattering(Indexing):
         Of equal places in index tensors the last is written, and none for a place out of range. A mask alone with a value that is the same
         for each True is not realised; with a value for each True, or beside other indices, it is.
         """
-        given = self._given(value)
-        new = self._masked_by(key, given)
-        if new is None:
-            parts = self._parse(key)
-            if any(p.kind == "tensor" for p in parts):
-                sub = self._sliced([p for p in parts if not p.fresh])
-                changed = sub.reshape(tuple(p.kept for p in parts))._written(parts, given)
-                new = self._overlaid([p for p in parts if not p.fresh], changed.reshape(sub.shape))
-            else:
-                placed = given._fitted(tuple(p.kept for p in parts if p.kind != "int"))
-                parts = [p for p in parts if not p.fresh]
-                new = self._overlaid(parts, placed.reshape(tuple(p.kept for p in parts)))
-        self.assign(new)
+        self.assign(self._changed(key, self._given(value)))
+
+    def _changed(self, key: Any, value: Self) -> Self:
+        """This tensor with a value of its dtype where a key says; in a call of its own, for a view that is alive would keep the old buffer."""
+        if (masked := self._masked_by(key, value)) is not None:
+            return masked
+        parts = self._parse(key)
+        mine = [p for p in parts if not p.fresh]
+        if all(p.kind != "tensor" for p in parts):
+            placed = value._fitted(tuple(p.kept for p in parts if p.kind != "int"))
+            return self._overlaid(mine, placed.reshape(tuple(p.kept for p in mine)))
+        part = self._sliced(mine)
+        return self._overlaid(mine, part.reshape(tuple(p.kept for p in parts))._written(parts, value).reshape(part.shape))
 
     def _given(self, value: Any) -> Self:
         """A value in this tensor's dtype."""
@@ -102,12 +102,12 @@ class Scattering(Indexing):
         """What slices and numbers would read as `x`, with 0 or False elsewhere; None where they read everything in order."""
         moved = False
         for axis, (part, size) in enumerate(zip(parts, self.shape, strict=True)):
+            if part.kept is size and part.step == 1:
+                continue
+            assert isinstance(size, int), "only : fits other sizes"
             step = abs(part.step) if part.kept > 1 else 1
             if part.step < 0 and part.kept > 1:
                 x, moved = build.flip(x, (axis,)), True
-            if part.kind == "tensor" or part.kept is size:
-                continue
-            assert isinstance(size, int), "only : fits other sizes"
             span = (part.kept - 1) * step + 1 if part.kept else 0
             if step > 1:
                 dims = shape(x)
@@ -208,7 +208,7 @@ class Scattering(Indexing):
     def _places_along(self, what: str, axis: int, index: Self, dims: Shape) -> Self:
         """A vector of places along an axis as an index of a shape; negative places count from the end."""
         at = shapes.axis(axis, self.ndim)
-        if index.ndim > 1 or (dims and index.numel() not in (dims[at], 1)):
+        if index.ndim > 1 or (dims and index.numel() != dims[at]):
             raise ShapeError(f"{what} takes a vector of places along axis {at} of shape {show(dims)}, not shape {show(index.shape)}")
         places = index._index()
         if places.dtype is dtypes.int32:
