@@ -75,6 +75,8 @@ class Convolutions(Products):
         out, inner, *kernel = weight.shape
         size = shapes.pair(tuple(kernel), "kernel", count)  # type: ignore[arg-type]
         steps, apart = shapes.pair(stride, "stride", count), shapes.pair(dilation, "dilation", count)
+        if min(*steps, *apart, *size) < 1:
+            raise ShapeError(f"{what}: stride {stride}, dilation {dilation} and the kernel's sizes {show(size)} must be at least 1")
         margins = _margins(padding, size, steps, apart)
         windows = self.cast(dtype).pad([(0, 0), (0, 0), *margins])._windows(size, steps, apart)
         plane, batch = windows.shape[2 : 2 + count], self.shape[0]
@@ -132,7 +134,8 @@ class Convolutions(Products):
         kernel = shapes.pair(weight.shape[2:], "kernel", count)  # type: ignore[arg-type]
         steps, apart = shapes.pair(stride, "stride", count), shapes.pair(dilation, "dilation", count)
         cut, more = shapes.pair(padding, "padding", count), shapes.pair(output_padding, "output_padding", count)
-        _positive(what, steps, apart)
+        if min(*steps, *apart, *kernel) < 1:
+            raise ShapeError(f"{what}: stride {stride}, dilation {dilation} and the kernel's sizes {show(kernel)} must be at least 1")
         if any(m >= max(s, d) for m, s, d in zip(more, steps, apart, strict=True)):
             raise UsageError(f"{what}: output_padding {output_padding} must be smaller than stride {stride} or dilation {dilation}")
         reach = [(n - 1) * s + d * (k - 1) + 1 + m for n, k, s, d, m in zip(plane, kernel, steps, apart, more, strict=True)]
@@ -166,11 +169,6 @@ def _margins(padding: Padding, kernel: Sequence[int], stride: Sequence[int], dil
         raise UsageError(f'padding="same" needs stride 1, not {tuple(stride)}: give the padding as numbers')
     totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     return [(n // 2, n - n // 2) for n in totals]
-
-
-def _positive(what: str, stride: Sequence[int], dilation: Sequence[int]) -> None:
-    if min(*stride, *dilation) < 1:
-        raise ShapeError(f"{what}: stride {tuple(stride)} and dilation {tuple(dilation)} must be at least 1")
 
 
 def _part(size: object, groups: int) -> int | None:

@@ -204,8 +204,10 @@ class Losses(Normalisation):
         if not self.dtype.is_int:
             raise DTypeError(f"embedding needs integers, not {self.dtype.name}: cast with .int()")
         if padding_idx is not None:
-            row, rows = shapes.axis(padding_idx, weight._classes(0)), self._iota(weight._classes(0), 2, 0)
-            weight = rows.eq(row).where(weight.detach(), weight)
+            rows = weight._classes(0)
+            if not -rows <= padding_idx < rows:
+                raise UsageError(f"embedding: padding_idx {padding_idx} is no row of a weight of shape {show(weight.shape)}")
+            weight = self._iota(rows, 2, 0).eq(padding_idx % rows).where(weight.detach(), weight)
         return weight[self]
 
 

@@ -85,6 +85,7 @@ class Normalisation(Pools):
             raise ShapeError(f"instance_norm needs (batch, channels, ...), not shape {show(self.shape)}")
         self._channels("instance_norm", running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
         axes = tuple(range(2, self.ndim))
+        self._several("instance_norm", axes)
         self._remember(running_mean, running_var, axes, momentum)
         return self.layernorm(axes, eps)._scaled_channels(weight, bias)
 
@@ -108,6 +109,7 @@ class Normalisation(Pools):
         self._channels("batch_norm", running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
         if training:
             axes = tuple(i for i in range(self.ndim) if i != 1)
+            self._several("batch_norm", axes)
             self._remember(running_mean, running_var, axes, momentum)
             return self.layernorm(axes, eps)._scaled_channels(weight, bias)
         if running_mean is None or running_var is None:
@@ -126,6 +128,10 @@ class Normalisation(Pools):
                 running_var.assign((running_var * (1 - momentum) + var.mean(0) * momentum).cast(running_var.dtype))
 
     # What fits.
+
+    def _several(self, what: str, axes: tuple[int, ...]) -> None:
+        if self._count(axes) == 1:
+            raise ShapeError(f"{what}: shape {show(self.shape)} has one number a channel to take the variance of; it needs more than one")
 
     def _last_axes(self, what: str, normalized_shape: int | Sequence[int], weight: Self | None, bias: Self | None) -> tuple[int, ...]:
         last = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)

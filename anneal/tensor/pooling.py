@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self, overload
 
-from anneal.errors import DTypeError, ShapeError
+from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir.shape import show
 from anneal.tensor import shapes
 from anneal.tensor.convolutions import Convolutions, Sizes
@@ -172,7 +172,7 @@ class Pools(Convolutions):
 
     def _averaged(self, count: int, kernel: Sizes, stride: Step, padding: Sizes, divisor: int | None, *, ceil_mode: bool, count_include_pad: bool) -> Self:
         if divisor == 0:
-            raise ShapeError("the divisor of a pool must not be 0")
+            raise UsageError(f"avg_pool{count}d: divisor_override must not be 0")
         x, at = self._placed(f"avg_pool{count}d", count, kernel, stride, padding, 1, ceil_mode=ceil_mode)
         windows, axes = x._pooled(at), tuple(range(-count, 0))
         if divisor is not None:
@@ -296,7 +296,7 @@ class Pools(Convolutions):
         self._planes(what, count)
         plane = self._plane(count)
         asked = (output_size,) * count if output_size is None or isinstance(output_size, int) else tuple(output_size)
-        outputs = shapes.pair(tuple(n if o is None else o for n, o in zip(plane, asked, strict=False)), "output_size", count)
+        outputs = shapes.pair(tuple(plane[i] if o is None else o for i, o in enumerate(asked[:count])) + asked[count:], "output_size", count)  # type: ignore[arg-type]
         if min(outputs) < 1 or min(plane) < 1:
             raise ShapeError(f"{what}: a plane of shape {show(plane)} cannot be shared by {show(outputs)} windows: each needs an element")
         if any(n % o for n, o in zip(plane, outputs, strict=True)):

@@ -101,7 +101,11 @@ class Products(Sorting):
                 raise ShapeError(f"tensordot: shapes {show(self.shape)} and {show(other.shape)} do not both have {dims} axes")
             mine, others = tuple(range(self.ndim - dims, self.ndim)), tuple(range(dims))
         else:
+            if len(dims) != 2:
+                raise ShapeError(f"tensordot: dims is a number, or a list of axes for each of the two tensors, not {dims}")
             mine, others = (tuple(shapes.axis(a, t.ndim) for a in listed) for t, listed in zip((self, other), dims, strict=True))
+            if len({*mine}) < len(mine) or len({*others}) < len(others):
+                raise ShapeError(f"tensordot: an axis is named twice in {dims}")
         if len(mine) != len(others) or any(self.shape[a] != other.shape[b] for a, b in zip(mine, others, strict=True)):
             raise ShapeError(f"tensordot: axes {mine} of shape {show(self.shape)} do not meet axes {others} of shape {show(other.shape)}: the sizes differ")
         right = [-1] * other.ndim
@@ -142,7 +146,9 @@ class Products(Sorting):
             (x, first), (y, second) = left[a], left[b]
             rest = [one for i, one in enumerate(left) if i not in (a, b)]
             needed = {*wanted, *(name for _, names in rest for name in names)}
-            together = [*first, *(n for n in second if n not in first)]
+            names = [*first, *(n for n in second if n not in first)]
+            # What is summed over comes last, as matmul has it: the same graph, so the same kernel.
+            together = [n for n in names if n in needed] + [n for n in names if n not in needed]
             product = x._with_axes(first, together) * y._with_axes(second, together)
             left = [*rest, product._summed(together, needed)]
         result, names = left[0]
