@@ -37,6 +37,8 @@ _DESCRIBED: Final = 1 << 3
 """Flag of members whose sizes follow them."""
 _UTF8: Final = 1 << 11
 _DESCRIPTORS: Final = (12, 16, 20, 24)
+_NEWEST: Final = 63
+"""Version of the format, times ten, that readers are expected to know."""
 _EXPANSION: Final = 1032
 """Bytes that one byte of deflated data can make at most."""
 _PIECE: Final = 1 << 20
@@ -68,7 +70,7 @@ def members(source: Source) -> list[Member]:
     for _ in range(count):
         if len(data) - at < _ENTRY.size:
             _damaged(source, "its directory is too short")
-        (mark, _, _, flags, method, _, _, check, packed, size, named, more, comment, _, _, _, place) = _ENTRY.unpack_from(data, at)
+        (mark, _, version, flags, method, _, _, check, packed, size, named, more, comment, _, _, _, place) = _ENTRY.unpack_from(data, at)
         at += _ENTRY.size
         rest = data[at : at + named + more]
         at += named + more + comment
@@ -78,8 +80,8 @@ def members(source: Source) -> list[Member]:
         if name in found:
             raise ParseError(f"{source.name} has two members called {name!r}")
         size, packed, place = _wide(source, rest[named:], (size, packed, place))
-        if flags & _ENCRYPTED or method not in (STORED, DEFLATED):
-            what = "encrypted" if flags & _ENCRYPTED else f"packed by method {method}"
+        if flags & _ENCRYPTED or method not in (STORED, DEFLATED) or version & 0xFF > _NEWEST:
+            what = "encrypted" if flags & _ENCRYPTED else f"packed by method {method} of version {(version & 0xFF) / 10}"
             raise ParseError(f"{source.name}: {name!r} is {what}: stored and deflated members can be read")
         if (method == STORED and packed != size) or size > packed * _EXPANSION:
             raise ParseError(f"{source.name}: {name!r} cannot have {size:,} bytes when unpacked: there are {packed:,}")
