@@ -296,7 +296,9 @@ class Pools(Convolutions):
         self._planes(what, count)
         plane = self._plane(count)
         asked = (output_size,) * count if output_size is None or isinstance(output_size, int) else tuple(output_size)
-        outputs = shapes.pair(tuple(plane[i] if o is None else o for i, o in enumerate(asked[:count])) + asked[count:], "output_size", count)  # type: ignore[arg-type]
+        if len(asked) != count:
+            raise ShapeError(f"{what}: output_size must be one number or {count} of them, not {output_size!r}")
+        outputs = shapes.pair(tuple(n if o is None else o for n, o in zip(plane, asked, strict=True)), "output_size", count)
         if min(outputs) < 1 or min(plane) < 1:
             raise ShapeError(f"{what}: a plane of shape {show(plane)} cannot be shared by {show(outputs)} windows: each needs an element")
         if any(n % o for n, o in zip(plane, outputs, strict=True)):

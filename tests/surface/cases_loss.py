@@ -117,7 +117,7 @@ CASES: Final[tuple[Case, ...]] = (
     loss("cross_entropy", LOGITS, IGNORING, fixed(5), label="weight, smoothing", label_smoothing=0.2, kernels=3),
     loss("cross_entropy", LOGITS, IGNORING, label="none", reduction="none", label_smoothing=0.1),
     loss("cross_entropy", PLANES, SEGMENTS, fixed(3), label="of planes", kernels=3),
-    loss("cross_entropy", given(5), given(0, values=2, dtype=dtypes.int32), label="of one"),
+    loss("cross_entropy", given(5), given(low=1, high=4, dtype=dtypes.int32), label="of one"),
     loss("cross_entropy", LOGITS, CHANCES, fixed(5), label="probabilities", label_smoothing=0.1),
     loss("cross_entropy", PLANES, given(2, 3, 2, 2, low=0), label="probabilities of planes"),
     loss("cross_entropy", LOGITS, CHANCES, label="probabilities, none", reduction="none"),
