@@ -22,6 +22,8 @@ from anneal.tensor.functions import Functions
 
 _UPPER: Final = 0xFFFFF000
 """Bits of a float32 that leave 12 digits, so that products of two such halves are exact."""
+_FAR: Final = 1e30
+"""A quotient beyond this tells nothing of the remainder, and its products may overflow."""
 _HALF: Final = 4096
 """Whole numbers below this have 12 digits."""
 
@@ -110,6 +112,7 @@ class Division(Functions):
     def _rest(self, divisor: Self) -> Self:
         """What the truncated quotient of two float32 leaves: subtracted in four parts, each an exact product."""
         quotient = (self / divisor).trunc()
+        quotient = ((quotient.abs() > _FAR) & self.isfinite() & divisor.ne(0)).where(0, quotient)
         finite = divisor if divisor.uop.op is Ops.CONST and math.isfinite(divisor.uop.arg) else divisor.isinf().where(0, divisor)
         high = (finite.detach().bitcast(dtypes.uint32) & _UPPER).bitcast(dtypes.float32)
         low = finite - high
@@ -125,6 +128,6 @@ class Division(Functions):
 
 
 def _is_power_of_two(divisor: Functions) -> Flag:
-    """True for a constant whose quotients are exact."""
+    """True for a constant whose quotients are exact, and none too large."""
     node = divisor.uop
-    return node.op is Ops.CONST and math.isfinite(node.arg) and math.frexp(abs(node.arg))[0] == 0.5 and 1e-30 < abs(node.arg) < 1e30
+    return node.op is Ops.CONST and 1 <= abs(node.arg) < _FAR and math.frexp(node.arg)[0] in (0.5, -0.5)

@@ -17,7 +17,7 @@ import anneal
 from anneal import Tensor, dtypes
 from anneal.ir.dtype import DType
 
-MODULES: Final = ("elementwise", "activations", "reduce", "scan", "move", "index", "order", "product", "pool", "loss", "create")
+MODULES: Final = ("elementwise", "logic", "activations", "reduce", "scan", "move", "index", "order", "product", "pool", "loss", "create")
 """`cases_<name>.py` of this folder, in the order of the table."""
 EDGES: Final = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 0.3, -7.25, 88.0, -88.0, 1e-30, 3e38, math.inf, -math.inf, math.nan)
 """What a function of floats is tried on beside random numbers."""
