@@ -90,20 +90,19 @@ class Reduce(Create):
         x = self._as(dtype)._floating()
         return x._wide()._reduce(Ops.ADD, axis, keepdim=keepdim)._over(x._count(axis))._narrow_to(x.dtype)
 
-    def _over(self, count: Dim | float) -> Self:
-        """This tensor divided by a count; 0 gives NaN, as the mean of nothing is."""
+    def _over(self, count: Dim, less: float = 0) -> Self:
+        """This tensor divided by a count, `less` so many but not below 0; nothing by 0 gives NaN, as the mean of nothing is."""
         if isinstance(count, UOp):
-            return self / self._wrap(build.cast(as_uop(count), dtypes.float32))
-        return self / count
+            known = self._wrap(build.cast(as_uop(count), dtypes.float32))
+            return self / ((known - less).maximum(0) if less else known)
+        return self / max(0, count - less)
 
     def _variance_and_mean(self, axis: Axis, correction: float) -> tuple[Self, Self]:
         """The variance and the mean over axes, wide, the axes still there; the mean is the same node in both."""
         x = self._floating()._wide()
         mean = x.mean(axis, keepdim=True)
         distance = x - mean
-        count = self._count(axis)
-        below = max(0, count - correction) if isinstance(count, int) else count if correction == 0 else count - int(correction)
-        return (distance * distance).sum(axis, keepdim=True)._over(below), mean
+        return (distance * distance).sum(axis, keepdim=True)._over(self._count(axis), correction), mean
 
     def _root(self) -> Self:
         """The square root, with gradient 0 at 0: where nothing varies, no direction is better than another."""

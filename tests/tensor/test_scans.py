@@ -16,8 +16,8 @@ RNG = np.random.default_rng(3)
 SCANS = ("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")
 
 
-def values(result: Any) -> Tensor:
-    return result.values if isinstance(result, tuple) else result
+def values(result: Any) -> Any:
+    return result.values if isinstance(result, scans.Found | torch.return_types.cummax | torch.return_types.cummin) else result
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_blocks_of_blocks(device: Any, monkeypatch: pytest.MonkeyPatch, name: st
     data = (RNG.integers(-6, 7, (2, 14)) / 4).astype(np.float32)
     x, t = Tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
     found, wanted = getattr(x, name)(1), getattr(t, name)(1)
-    if isinstance(wanted, tuple):
+    if name.startswith("cumm"):
         assert found.indices.tolist() == wanted.indices.tolist()
     np.testing.assert_allclose(values(found).numpy(), values(wanted).detach().numpy(), rtol=1e-5, atol=1e-6)
     weight = RNG.uniform(0.5, 1.5, data.shape).astype(np.float32)
@@ -72,7 +72,7 @@ def test_nothing_and_one(name: str) -> None:
         assert values(getattr(Tensor.zeros(*shape), name)(axis)).numpy().shape == shape
     single = getattr(Tensor(2.5), name)(-1)
     assert values(single).tolist() == 2.5
-    if isinstance(single, tuple):
+    if name.startswith("cumm"):
         assert single.indices.tolist() == 0
         assert getattr(Tensor.zeros(3, 0), name)(1).indices.dtype is dtypes.int32
 
