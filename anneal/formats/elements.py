@@ -146,7 +146,7 @@ def _packed(values: Sequence[Scalar], element: Element, dtype: DType) -> bytes:
     if dtype is dtypes.float32:
         return _little(array("f", values))
     if dtype.storage == 4 and dtype.is_int and "float" not in element.name:
-        return _little(array("i" if dtype is dtypes.int32 else "I", map(int, values)))
+        return _little(array("i" if dtype is dtypes.int32 else "I", values))
     return host.pack(values, dtype)
 
 
