@@ -111,7 +111,7 @@ class Indexing(Scans):
         """A key as Python has it, masks as such; and how many axes it takes."""
         if key is None or isinstance(key, EllipsisType):
             return [(key, 0)]
-        if isinstance(key, list | tuple) or (host.is_array(key) and (getattr(key, "ndim", 0) or str(key.dtype) == "bool")):
+        if isinstance(key, list | tuple) or (host.is_array(key) and (bool(getattr(key, "ndim", 0)) or str(key.dtype) == "bool")):
             key = host.encode(key)
             if key.dtype is not dtypes.bool:
                 return [(key, 1)]

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from anneal.errors import OutOfRangeError, ShapeError, UsageError
 from anneal.ir import build
@@ -18,6 +18,8 @@ from anneal.ir.ops import Ops
 from anneal.ir.shape import Dim, Shape, product, show
 from anneal.tensor import shapes
 from anneal.tensor.activations import Activations
+
+Moved = TypeVar("Moved", bound="Movement")
 
 
 class Movement(Activations):
@@ -193,37 +195,37 @@ class Movement(Activations):
 
     # Several tensors.
 
-    def cat(self, *others: Self, dim: int = 0) -> Self:
+    def cat(self: Moved | Sequence[Moved], *others: Moved, dim: int = 0) -> Moved:
         """Tensors one after another along an axis; `Tensor.cat(a, b, dim=1)` or `Tensor.cat([a, b], dim=1)`."""
-        self, *others = _listed(self, others)  # type: ignore[assignment]  # noqa: PLW0642 - called on the class
-        tensors = (self, *others)
-        at, dtype = shapes.axis(dim, self.ndim), self.dtype
-        for other in others:
+        tensors = _listed(self, others)
+        first, *rest = tensors
+        at, dtype = shapes.axis(dim, first.ndim), first.dtype
+        for other in rest:
             dtype = promote(dtype, other.dtype)
-            if other.ndim != self.ndim or any(a != b for i, (a, b) in enumerate(zip(self.shape, other.shape, strict=True)) if i != at):
-                raise ShapeError(f"cannot join shapes {show(self.shape)} and {show(other.shape)} along axis {at}: the other sizes differ")
+            if other.ndim != first.ndim or any(a != b for i, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if i != at):
+                raise ShapeError(f"cannot join shapes {show(first.shape)} and {show(other.shape)} along axis {at}: the other sizes differ")
         build.check_storable(dtype)
         sizes = shapes.known(tuple(t.shape[at] for t in tensors), "cat")
         # What is added to an element must leave it as it is: -0.0 does, while 0.0 makes 0.0 of -0.0.
         combine, fill = (Ops.OR, False) if dtype is dtypes.bool else (Ops.ADD, -0.0 if dtype.is_float else 0)
         before, joined = 0, None
         for tensor, size in zip(tensors, sizes, strict=True):
-            amounts = [(before, sum(sizes) - before - size) if i == at else (0, 0) for i in range(self.ndim)]
+            amounts = [(before, sum(sizes) - before - size) if i == at else (0, 0) for i in range(first.ndim)]
             placed = build.pad(build.cast(tensor.uop, dtype), amounts, fill)
             joined = placed if joined is None else build.alu(combine, joined, placed)
             before += size
-        assert joined is not None, "there is at least this tensor"
-        return self._make(joined, *others)
+        assert joined is not None, "there is at least one tensor"
+        return first._make(joined, *rest)
 
     concat = cat
 
-    def stack(self, *others: Self, dim: int = 0) -> Self:
+    def stack(self: Moved | Sequence[Moved], *others: Moved, dim: int = 0) -> Moved:
         """Tensors of one shape along a new axis; `Tensor.stack(a, b)` or `Tensor.stack([a, b])`."""
-        self, *others = _listed(self, others)  # type: ignore[assignment]  # noqa: PLW0642 - called on the class
-        for other in others:
-            if other.shape != self.shape:
-                raise ShapeError(f"cannot stack shapes {show(self.shape)} and {show(other.shape)}: they must be equal")
-        return self.unsqueeze(dim).cat(*(t.unsqueeze(dim) for t in others), dim=shapes.axis(dim, self.ndim + 1))
+        first, *rest = _listed(self, others)
+        for other in rest:
+            if other.shape != first.shape:
+                raise ShapeError(f"cannot stack shapes {show(first.shape)} and {show(other.shape)}: they must be equal")
+        return first.unsqueeze(dim).cat(*(t.unsqueeze(dim) for t in rest), dim=shapes.axis(dim, first.ndim + 1))
 
     def split(self, size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Pieces of `size` elements of an axis, the last one perhaps shorter; or pieces of the given sizes."""
@@ -248,9 +250,9 @@ class Movement(Activations):
         return self.split(-(-length // count) if length else [0] * count, dim)
 
 
-def _listed(first: Any, others: Sequence[Any]) -> list[Any]:
+def _listed(first: Moved | Sequence[Moved], others: Sequence[Moved]) -> list[Moved]:
     """The tensors of a call on the class: one after the other, or as one list."""
-    tensors = [*first, *others] if isinstance(first, list | tuple) else [first, *others]
+    tensors = [first, *others] if isinstance(first, Movement) else [*first, *others]
     if not all(isinstance(t, Movement) for t in tensors):
         raise UsageError("give tensors one after the other, or one list of them; the axis by name: dim=1")
     if not tensors:

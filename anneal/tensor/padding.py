@@ -33,7 +33,7 @@ class Padding(Movement):
         """
         amounts = self._padding(padding)
         if not isinstance(mode, str):
-            mode, value = "constant", mode
+            value, mode = mode, "constant"
         if mode not in _MODES:
             raise UsageError(f"pad: the mode is one of {', '.join(_MODES)}, not {mode!r}")
         if mode != "constant":

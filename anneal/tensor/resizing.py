@@ -80,7 +80,7 @@ class Resizing(Scattering):
         far = place - below
         weights = _cubic(far) if mode == "bicubic" else (1 - far, far)
         first = -1 if mode == "bicubic" else 0
-        total = None
+        total: Self | None = None
         for tap, weight in enumerate(weights, start=first):
             aligned = weight.reshape(tuple(new if i == axis else 1 for i in range(self.ndim)))
             part = self._picked(axis, self._inside(below + tap, old)) * aligned

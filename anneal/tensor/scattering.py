@@ -61,7 +61,7 @@ class Scattering(Indexing):
         """A value in this tensor's dtype."""
         lifted = self._lift(value)
         if isinstance(lifted, Core):
-            return lifted.cast(self.dtype)  # type: ignore[attr-defined,no-any-return]
+            return lifted.cast(self.dtype)
         kind = self.dtype
         return self._wrap(literal(int(lifted) if kind.is_int and math.isfinite(lifted) else lifted, kind), self._device)
 

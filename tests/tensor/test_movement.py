@@ -116,7 +116,7 @@ def test_other_errors() -> None:
         (lambda: x.chunk(0), ShapeError, "at least 1 piece"),
         (lambda: x.split(0), ShapeError, "at least 1 element"),
         (lambda: Tensor.cat([]), UsageError, "no tensors"),
-        (lambda: Tensor.cat(x, 1), UsageError, "the axis by name"),
+        (lambda: Tensor.cat(x, 1), UsageError, "the axis by name"),  # type: ignore[type-var]
         (lambda: x.hstack(x[:, :, :1]), ShapeError, "cannot join"),
         (lambda: x.vstack(x[0]), ShapeError, "cannot join"),
         (lambda: x.pad((4, 0), "reflect"), ShapeError, "continued by 3 elements with reflect, not 4"),
