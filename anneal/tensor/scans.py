@@ -26,7 +26,6 @@ from anneal.tensor.reduce import Reduce
 BLOCK: Final = 64
 """Elements of an axis that are scanned together."""
 T = TypeVar("T")
-S = TypeVar("S", bound="Scans")
 
 
 class Found(NamedTuple, Generic[T]):
@@ -69,7 +68,7 @@ class Scans(Reduce):
     def logcumsumexp(self, axis: int = 0) -> Self:
         """The logarithm of the sum of the exponentials of the elements up to each, without overflow; integers give float32."""
         x = self._floating()
-        kind = Kind[Self](lambda t: t.logsumexp(-1), _log_of_both, -math.inf)
+        kind = Kind[Self](lambda t: t.logsumexp(-1), lambda a, b: a.logaddexp(b), -math.inf)
         return x._wide()._along(axis, lambda t: t._scan(kind)).cast(x.dtype)
 
     def cummax(self, axis: int = 0) -> Found[Self]:
@@ -122,7 +121,7 @@ class Scans(Reduce):
         length, rank = self.shape[-1], self.ndim + 1
         assert isinstance(length, int), "a scan begins with a look at the size"
         if length <= BLOCK:
-            return places.unsqueeze(-1).eq(self._iota(length, rank, rank - 1)).where(self.unsqueeze(-2), 0).sum(-1)
+            return self.unsqueeze(-2)._taken_at(places)
         blocks = self._blocks(0)
         inside = places._blocks(0) - self._iota(blocks.shape[-2], rank, rank - 2) * BLOCK
         own = blocks.unsqueeze(-2)._taken_at(inside)
@@ -131,7 +130,7 @@ class Scans(Reduce):
         return (inside < 0).where(ends._behind(0).unsqueeze(-1), own)._joined(length)
 
     def _taken_at(self, places: Self) -> Self:
-        """Elements of the last axis, for each of the places along a new one; 0 where there is no such element."""
+        """Elements of the last axis, with an axis of size 1 before it for the places; 0 where there is no such element."""
         return places.unsqueeze(-1).eq(self._iota(self.shape[-1], places.ndim + 1, places.ndim)).where(self, 0).sum(-1)
 
     def _blocks(self, fill: Scalar) -> Self:
@@ -152,11 +151,3 @@ class Scans(Reduce):
         """Blocks as one axis, without what filled them up."""
         *outer, count, size = self.shape
         return self.reshape(*outer, count * size)._narrow(self.ndim - 2, 0, length)
-
-
-def _log_of_both(a: S, b: S) -> S:
-    """log(exp(a) + exp(b)) without overflow, with gradient 0 where it is -inf."""
-    largest = a.maximum(b).detach()
-    none = largest.eq(-math.inf)
-    shift = largest.isinf().where(0, largest)
-    return none.where(-math.inf, none.where(1, (a - shift).exp() + (b - shift).exp()).log() + shift)
