@@ -21,19 +21,19 @@ class AnnealError(Exception):
     """Base of every error this package raises on purpose."""
 
 
-class ShapeError(AnnealError, ValueError):
-    """A shape, axis or index that cannot be."""
+class ShapeError(AnnealError, ValueError, RuntimeError):
+    """A shape, axis or index that cannot be: ValueError to Python and NumPy, RuntimeError to PyTorch."""
 
 
 class OutOfRangeError(ShapeError, IndexError):
     """An axis or an index that a tensor does not have."""
 
 
-class DTypeError(AnnealError, TypeError):
-    """An operation that a dtype cannot do, or a dtype that the device cannot store."""
+class DTypeError(AnnealError, TypeError, RuntimeError):
+    """An operation that a dtype cannot do, or a dtype that the device cannot store: TypeError to Python, RuntimeError to PyTorch."""
 
 
-class GradientError(AnnealError):
+class GradientError(AnnealError, RuntimeError):
     """A derivative that does not exist: no rule for an op, or no path to a tensor."""
 
 

@@ -63,6 +63,5 @@ def trace_methods(cls: type) -> None:
 
 
 _ARITHMETIC: Final = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
-_OPERATORS: Final = frozenset(
-    (*_ARITHMETIC, *(f"r{n}" for n in _ARITHMETIC), "neg", "invert", "abs", "eq", "ne", "lt", "le", "gt", "ge", "getitem", "setitem", "init", "iter")
-)
+_OTHERS: Final = ("neg", "invert", "abs", "eq", "ne", "lt", "le", "gt", "ge", "getitem", "setitem", "init", "iter")
+_OPERATORS: Final = frozenset((*_ARITHMETIC, *(f"{kind}{n}" for n in _ARITHMETIC for kind in "ri"), *_OTHERS))
