@@ -14,6 +14,7 @@ is whole or absent.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -155,7 +156,7 @@ def save(path: str | os.PathLike[str] | IO[bytes], tensors: Mapping[str, Tensor]
 def save_sharded(folder: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, largest: int = 5 * 10**9) -> Path:
     """Write tensors to files of at most `largest` bytes each, with an index, into a folder; returns the path to load them from.
 
-    A tensor is never split. What fits into one file becomes `model.safetensors`. The index is written last, each file in one step.
+    A tensor is never split. What fits into one file becomes `model.safetensors`. No file takes its place before all are written, the index last.
     """
     _check_texts(tensors, metadata or {})
     realise(tensors)
@@ -165,12 +166,15 @@ def save_sharded(folder: str | os.PathLike[str], tensors: Mapping[str, Tensor], 
         (place / f"model{INDEX}").unlink(missing_ok=True)
         return place / f"model{_WHOLE}"
     names = [f"model-{i:05}-of-{len(shards):05}{_WHOLE}" for i in range(1, len(shards) + 1)]
-    for name, shard in zip(names, shards, strict=True):
-        save(place / name, {key: tensors[key] for key in shard}, metadata)
     total = sum(_size(t) for t in tensors.values())
     places = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
     said = {"metadata": {"total_size": total, **(metadata or {})}, "weight_map": dict(sorted(places.items()))}
-    atomic.put(place / f"model{INDEX}", [json.dumps(said, indent=2).encode()])
+    with contextlib.ExitStack() as made:  # files take their places when all are written, the index last
+        made.enter_context(atomic.output(place / f"model{INDEX}")).write(json.dumps(said, indent=2).encode())
+        for name, shard in zip(names, shards, strict=True):
+            file = made.enter_context(atomic.output(place / name))
+            for part in _parts({key: tensors[key] for key in shard}, metadata):
+                file.write(part)
     return place / f"model{INDEX}"
 
 

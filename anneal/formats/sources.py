@@ -21,7 +21,6 @@ from functools import partial
 from typing import IO, Any, Final, Protocol
 
 from anneal.errors import FileError, ParseError, UsageError
-from anneal.formats.elements import Bytes
 
 Readable = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """What a file can be read from."""
@@ -44,10 +43,8 @@ class Source(Protocol):
 class Memory:
     """A file whose bytes are at hand."""
 
-    def __init__(self, data: Bytes | bytearray, name: str = "the file") -> None:
-        self.name = name
-        self._view = memoryview(data).cast("B")
-        self.size = self._view.nbytes
+    def __init__(self, data: bytes, name: str = "the file") -> None:
+        self.name, self.size, self._view = name, len(data), memoryview(data)
 
     def read(self, at: int, count: int) -> memoryview:
         """So many bytes, fewer at its end."""
@@ -61,14 +58,17 @@ class OnDisk:
         """Raises FileError where there is no such file; it is mapped into memory unless that cannot be, or is not wanted."""
         self.name = os.fspath(path)
         try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - it is closed when this object dies
+            kind = os.stat(path).st_mode
+            file = open(path, "rb", buffering=0) if stat.S_ISREG(kind) else None  # noqa: SIM115 - closed when this object dies; to open a pipe would be to wait
         except (OSError, ValueError) as error:
             raise FileError(f"cannot read {self.name}: {getattr(error, 'strerror', None) or error}") from error
+        if file is None:
+            what = "it is a folder" if stat.S_ISDIR(kind) else "it is no regular file; read it, and hand in its bytes"
+            raise FileError(f"cannot read {self.name}: {what}")
+        self._file = file
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         found = os.fstat(self._file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise FileError(f"cannot read {self.name}: it is no regular file; read it, and hand in its bytes")
         self.size = found.st_size
         self._written = found.st_mtime_ns
         self._view = _mapped(self._file.fileno()) if mapped and self.size else None
@@ -108,7 +108,7 @@ def opened(file: Readable) -> OnDisk | Memory:
     if isinstance(file, str | os.PathLike):
         return OnDisk(file)
     if isinstance(file, bytes | bytearray | memoryview):
-        return Memory(file)
+        return Memory(bytes(file))
     name = name_of(file)
     return Memory(told(name, lambda: stream(file).read()), name)
 

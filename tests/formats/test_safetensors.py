@@ -347,8 +347,10 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
         safetensors.load(tmp_path / "absent")
     with pytest.raises(FileError, match=r"is a folder with no .safetensors file"):
         safetensors.load(tmp_path)
-    with pytest.raises(FileError, match="no regular file"):
-        safetensors.load("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/null", tmp_path / "pipe"):
+        with pytest.raises(FileError, match="no regular file"):
+            safetensors.load(path)
     with pytest.raises(UsageError, match="not bytes: open it with mode 'rb'"):
         safetensors.load(io.StringIO("text"))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a file is a path, bytes, or an open binary file, not int"):

@@ -111,6 +111,22 @@ def test_saving_over_what_is_still_to_be_read(tmp_path: Path) -> None:
     assert loaded["layer.3"].tolist() == [3.0] * 10
 
 
+def test_shards_take_their_places_when_all_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    safetensors.save_sharded(tmp_path, state(), largest=80)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    written: list[int] = []
+
+    def full(handle: int) -> None:
+        written.append(handle)
+        if len(written) == 1:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("anneal.formats.atomic.os.fsync", full)
+    with pytest.raises(FileError, match="cannot write .*model-.*No space left"):
+        safetensors.save_sharded(tmp_path, {k: v * 2 for k, v in state().items()}, largest=80)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
 def test_saving_where_it_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot write"):
         safetensors.save_sharded(tmp_path / "no", state())
