@@ -67,6 +67,7 @@ class Indexing(Scans):
     __slots__ = ()
 
     def __getitem__(self, key: Any) -> Self:
+        """The elements that a key names, a tensor of their own: writing to it writes nothing here. See the module for keys."""
         parts = self._parse(key)
         basic = self._sliced([p for p in parts if not p.fresh])
         if all(p.kind != "tensor" for p in parts):
@@ -111,7 +112,7 @@ class Indexing(Scans):
         """A key as Python has it, masks as such; and how many axes it takes."""
         if key is None or isinstance(key, EllipsisType):
             return [(key, 0)]
-        if isinstance(key, list | tuple) or (host.is_array(key) and (bool(getattr(key, "ndim", 0)) or str(key.dtype) == "bool")):
+        if isinstance(key, list | tuple | range) or (host.is_array(key) and (bool(getattr(key, "ndim", 0)) or str(key.dtype) == "bool")):
             key = host.encode(key)
             if key.dtype is not dtypes.bool:
                 return [(key, 1)]

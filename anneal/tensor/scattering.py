@@ -1,7 +1,8 @@
 """Writing by position: assignment to elements, scatter and its reductions.
 
-Nothing is written from several threads at once: each element of the result looks for the indices that name it. Where several name one, the
-last of them is written, and a reduction takes all of them. An index outside the tensor writes nothing.
+Nothing is written from several threads at once: each element of the result looks for the indices that name it, so that k places in n take
+k*n comparisons. Where several name one, the last of them is written, and a reduction takes all of them. An index outside the tensor writes
+nothing.
 
 >>> from anneal import Tensor
 >>> x = Tensor([1, 2, 3, 4])

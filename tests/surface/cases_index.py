@@ -53,11 +53,18 @@ def written(label: str, *key: Any, value: Given | None = None, kinds: tuple[DTyp
 
 
 def scatter(
-    method: str, ours: Callable[..., Any], *inputs: Given, theirs: Callable[..., Any] | None = None, label: str = "", kernels: int = 1, gradient: bool = True
+    method: str,
+    ours: Callable[..., Any],
+    *inputs: Given,
+    theirs: Callable[..., Any] | None = None,
+    label: str = "",
+    kinds: tuple[DType, ...] = NUMBERS,
+    kernels: int = 1,
+    gradient: bool = True,
 ) -> Case:
     """Of a tensor, an index and perhaps a source."""
     call = theirs or ours
-    return Case(method, ours, inputs, lambda x, i, *rest: call(x, i.long(), *rest), label, NUMBERS, gradient=gradient, kernels=kernels)
+    return Case(method, ours, inputs, lambda x, i, *rest: call(x, i.long(), *rest), label, kinds, gradient=gradient, kernels=kernels)
 
 
 def reduced(reduce: str, *, include_self: bool = True) -> Case:
@@ -98,12 +105,12 @@ WRITTEN: Final = (
     written("mask and values", slice(None), Tensor([True, False, True, True]), value=given(3, 3, 5)),
 )
 NAMED: Final = (
-    scatter("gather", lambda x, i: x.gather(1, i), X, PLACES),
+    scatter("gather", lambda x, i: x.gather(1, i), X, PLACES, kinds=KINDS),
     scatter("gather", lambda x, i: x.gather(-1, i), X, PLACES, label="last axis"),
     scatter("take", lambda x, i: x.take(i), X, PLACES),
     scatter("take_along_dim", lambda x, i: x.take_along_dim(i, 1), given(2, 4, 1), PLACES, theirs=lambda x, i: torch().take_along_dim(x, i, 1)),
     scatter("index_select", lambda x, i: x.index_select(1, i), X, given(values=[3, 0, 3], dtype=dtypes.int32)),
-    scatter("scatter", lambda x, i, s: x.scatter(1, i, s), given(2, 4, 2), PLACES, given(2, 2, 2)),
+    scatter("scatter", lambda x, i, s: x.scatter(1, i, s), given(2, 4, 2), PLACES, given(2, 2, 2), kinds=KINDS),
     scatter("scatter", lambda x, i, s: x.scatter(1, i, s), X, PLACES, given(2, 2, 2), label="smaller index", kernels=2),
     scatter("scatter", lambda x, i: x.scatter(1, i, 2), given(2, 4), TWICE, label="number"),
     scatter("scatter", lambda x, i: x.scatter(1, i, 2, reduce="add"), given(2, 4), TWICE, label="add", gradient=False),
@@ -116,7 +123,7 @@ NAMED: Final = (
         theirs=lambda x, i, s: x.scatter_reduce(1, i, s, "prod"),
         label="multiply",
     ),
-    scatter("scatter_add", lambda x, i, s: x.scatter_add(1, i, s), given(2, 4), TWICE, given(2, 4)),
+    scatter("scatter_add", lambda x, i, s: x.scatter_add(1, i, s), given(2, 4), TWICE, given(2, 4), kinds=KINDS[:3]),
     scatter("scatter_add", lambda x, i, s: x.scatter_add(0, i, s), given(3, 5), TWICE, given(2, 4), label="smaller index", kernels=2),
     *(reduced(name) for name in ("sum", "prod", "mean", "amax", "amin")),
     *(reduced(name, include_self=False) for name in ("sum", "prod", "mean", "amax", "amin")),

@@ -35,6 +35,7 @@ INDICES: dict[str, Any] = {
     "dots middle": (0, ..., slice(1, 3)),
     "list": ([1, 0, 1],),
     "negative list": (slice(None), [-1, 0]),
+    "range": (slice(None), range(2, -1, -2)),
     "matrix": (slice(None), np.array([[0, 1], [2, 0]])),
     "two adjacent": (slice(None), [0, 2], [1, 3]),
     "two apart": ([0, 1], slice(None), [1, 3]),
