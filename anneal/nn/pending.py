@@ -1,6 +1,6 @@
-"""Statistics that a forward pass has assigned and that nobody has realised yet.
+"""What was computed beside a step and that nobody has realised yet: running statistics of a forward pass, the norm of gradients.
 
-They depend on parameters as they were, so they have to be realised with the step that overwrites those: `Optimizer.step` asks here. Nothing
+Such tensors depend on parameters as they were, so they have to be realised with the step that overwrites those: `Optimizer.step` asks here. Nothing
 is kept alive by being noted.
 
 >>> mean, x = Tensor([0.0]).own(), Tensor([4.0])
@@ -16,17 +16,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from anneal.ir.graph import toposort
-from anneal.ir.ops import Ops
 from anneal.ir.uop import UOp
 from anneal.tensor import storage
 from anneal.tensor.tensor import Tensor
 
 _NOTED: Final[dict[int, tuple[weakref.ref[Tensor], weakref.ref[UOp]]]] = {}
-"""By identity: tensors that were assigned, and what they were computed from."""
+"""By identity: the tensors, and which part of a step says that they belong to it."""
 
 
 def note(tensor: Tensor, source: Tensor) -> None:
-    """Note a tensor that was assigned what was computed from `source`, a part of the forward pass."""
+    """Note a tensor that a step shall realise of which `source` is a part: statistics and what they come from, a norm and what is made of it."""
     key = id(tensor)
     _NOTED[key] = (weakref.ref(tensor, lambda _: _NOTED.pop(key, None)), weakref.ref(source.uop))
 
@@ -36,7 +35,7 @@ def of(results: Sequence[Tensor]) -> list[Tensor]:
     waiting = []
     for key, (tensor, source) in list(_NOTED.items()):
         held, node = tensor(), source()
-        if held is None or held.uop.op is not Ops.ASSIGN or storage.realised(held.uop) is not None:
+        if held is None or storage.realised(held.uop) is not None:
             del _NOTED[key]
         elif node is not None:
             waiting.append((held, node))
