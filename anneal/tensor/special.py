@@ -115,7 +115,7 @@ class Special(Division):
             large = size > _LARGE
             part = large.where(1, size)
             square = part * part
-            value = large.where(size.log() + math.log(2), (part + square / ((square + 1).sqrt() + 1))._log1p())
+            value = large.where(large.where(size, 1).log() + math.log(2), (part + square / ((square + 1).sqrt() + 1))._log1p())
             return x.eq(0).where(x, (x < 0).where(-value, value))
 
         return self._through(asinh)
