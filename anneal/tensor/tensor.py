@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from anneal.errors import UsageError
 from anneal.ir.dtype import Scalar
 from anneal.tensor import host, origin, realize
-from anneal.tensor.random import Random
+from anneal.tensor.attention import Attention
 
 if TYPE_CHECKING:
     from anneal.codegen.target import Target
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Tensor(Random):
+class Tensor(Attention):
     """A lazy array of numbers that knows how it is computed, and can be differentiated and run on a GPU.
 
     Names and meanings follow PyTorch and tinygrad. Nothing is computed until values are asked for: `numpy()`, `tolist()`, `item()`,
