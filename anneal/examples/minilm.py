@@ -10,7 +10,6 @@ compiled however many there are; what is padded takes no part in any value.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 import warnings
@@ -120,9 +119,8 @@ class MiniLM:
         batch, length, width = realize.sizes(x.uop)
         heads = (batch, length, self.config.heads, width // self.config.heads)
         query, key, value = (self._linear(x, f"{name}.{part}").reshape(heads).transpose(1, 2) for part in ("query", "key", "value"))
-        scores = (query @ key.transpose(-1, -2)) * (1 / math.sqrt(heads[-1]))
-        weights = mask.reshape(batch, 1, 1, length).where(scores, -math.inf).softmax(-1)
-        return (weights @ value).transpose(1, 2).reshape(batch, length, width)
+        found = query.scaled_dot_product_attention(key, value, mask.reshape(batch, 1, 1, length))
+        return found.transpose(1, 2).reshape(batch, length, width)
 
     def _row(self, name: str, index: Tensor | int | slice) -> Tensor:
         return self.weights[f"{name}.weight"][index].float()
