@@ -25,7 +25,7 @@ from anneal.tensor import host
 
 Bytes = bytes | memoryview
 MOST_AXES: Final = 64
-"""More axes than NumPy and PyTorch can have."""
+"""Axes that an array of NumPy or PyTorch can have at most."""
 LARGEST: Final = 1 << 63
 """No array has so many bytes."""
 _CHUNK: Final = 1 << 18

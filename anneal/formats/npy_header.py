@@ -99,6 +99,8 @@ def parse(data: Bytes, name: str, dtype: DType | None = None) -> Head:
         raise ParseError(f"{name}: its header is no text in UTF-8: {error.reason}") from error
     descr, fortran, sizes = _fields(said, name)
     element, swapped = _element(descr, name, dtype)
+    if sizes.count(",") > MOST_AXES:
+        raise ParseError(f"{name} has more than {MOST_AXES} axes: no array can")
     if _SIZES.fullmatch(sizes) is None:
         _wrong(name, f"its shape is ({sizes[:60]})")
     shape = tuple(int(n.strip().rstrip("L")) for n in sizes.split(",") if n.strip())

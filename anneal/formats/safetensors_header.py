@@ -11,6 +11,7 @@ True
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,11 @@ PREFIX: Final = 8
 LARGEST_HEADER: Final = 100_000_000
 _ALIGNMENT: Final = 8
 _METADATA: Final = "__metadata__"
+_DEPTH: Final = 50
+"""JSON may be nested so deeply; a header needs three."""
+_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+"""A text, or the rest of one that does not end: so that each character is looked at once."""
+_INNERMOST: Final = re.compile(r"\[[^\[\]{}]*+\]|\{[^\[\]{}]*+\}")
 _FACTS: Final = frozenset({"dtype", "shape", "data_offsets"})
 ELEMENT: Final[dict[str, Element]] = {
     kind: ELEMENTS[name]
@@ -102,12 +108,27 @@ def parse(data: Bytes, size: int, name: str) -> Table:
 def json_object(data: bytes, what: str) -> dict[str, Any]:
     """A JSON object whose names occur once each; raises ParseError for anything else."""
     try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+        text = data.decode("utf-8")
+        _check_depth(text)
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ParseError(f"{what} is not JSON ({error})") from error
     if not isinstance(found, dict) or not data.startswith(b"{"):
         raise ParseError(f"{what} is no JSON object")
     return found
+
+
+def _check_depth(text: str) -> None:
+    """Raise ValueError for what is nested deeper than the parser can go: in a browser tab that would end Python."""
+    if text.count("[") + text.count("{") < _DEPTH:
+        return
+    rest, found = _TEXT.sub("", text), 1
+    for _ in range(_DEPTH):
+        if not found:
+            break
+        rest, found = _INNERMOST.subn("", rest)
+    if "[" in rest or "{" in rest:
+        raise ValueError("it is nested too deeply, or not closed")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
