@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anneal import DTypeError, ShapeError, Tensor, dtypes
+from anneal import DTypeError, ShapeError, Tensor, UsageError, dtypes
 from anneal.ir.dtype import DType
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
@@ -140,6 +140,12 @@ def test_constants_that_cannot_be() -> None:
     refused: list[tuple[Callable[[], object], type[Exception], str]] = [
         (lambda: Tensor.zeros(2, -1), ShapeError, "sizes start at 0"),
         (lambda: Tensor.arange(0, 5, 0), ShapeError, "in steps of 0"),
+        (lambda: Tensor.arange(5, 0), ShapeError, "lead away from 0"),
+        (lambda: Tensor.linspace(0, 1, -1), ShapeError, "sizes start at 0"),
+        (lambda: Tensor.linspace(0, 1, 3, dtype=dtypes.int32), DTypeError, "makes floats"),
+        (lambda: Tensor.eye(-1), ShapeError, "sizes start at 0"),
+        (lambda: Tensor.meshgrid(Tensor.zeros(2, 2)), ShapeError, "takes vectors"),
+        (lambda: Tensor.meshgrid(Tensor.zeros(2), indexing="yx"), UsageError, "indexing"),
         (lambda: Tensor.arange(3_000_000_000, 3_000_000_002), DTypeError, "does not fit int32"),
         (lambda: Tensor.full((2,), 2**31), DTypeError, "does not fit int32"),
         (lambda: Tensor.zeros(2, dtype=dtypes.float64), DTypeError, "float64 cannot be stored"),
@@ -149,3 +155,14 @@ def test_constants_that_cannot_be() -> None:
     for act, error, words in refused:
         with pytest.raises(error, match=words):
             act()
+
+
+def test_alike_and_alone() -> None:
+    x = Tensor.zeros(2, 3, dtype=dtypes.int32)
+    for made in (x.zeros_like(requires_grad=False), x.ones_like(), x.full_like(2), x.empty_like(), Tensor.empty(2, 3, dtype=dtypes.int32)):
+        assert (made.shape, made.dtype) == ((2, 3), dtypes.int32)
+    assert x.ones_like(dtypes.float32, requires_grad=True).requires_grad
+    assert Tensor.empty(2, requires_grad=True).requires_grad
+    assert [g.shape for g in Tensor.meshgrid(Tensor(1.0), Tensor.zeros(0))] == [(1, 0), (1, 0)]
+    assert Tensor.tri(0, 3).shape == (0, 3)
+    assert Tensor.linspace(0.1, 0.7, 4).tolist()[-1] == Tensor(0.7).item(), "the end is the end"

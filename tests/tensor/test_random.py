@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anneal import DTypeError, Tensor, UsageError, dtypes
+from anneal import DTypeError, ShapeError, Tensor, UsageError, dtypes
 from anneal.runtime.pipeline import compile_graph
 from anneal.tensor import realize
 from anneal.tensor.random import threefry
@@ -92,3 +92,122 @@ def test_wrong_calls() -> None:
         Tensor.randint(3, low=-1, high=5, dtype=dtypes.uint32)
     with pytest.raises(UsageError, match="a seed is"):
         Tensor.manual_seed(-1)
+
+
+def drawn(device: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """A few numbers of each kind on a device, from one seed."""
+    monkeypatch.setenv("ANNEAL_DEVICE", device)
+    Tensor.manual_seed(11)
+    weights = Tensor([[0.5, 0.0, 0.25, 0.25], [0.0, 1.0, 1.0, 2.0]])
+    found = {
+        "rand": Tensor.rand(33),
+        "rand_like": weights.rand_like(),
+        "uniform": Tensor.uniform(33, low=-3, high=5),
+        "randint": Tensor.randint(33, low=-9, high=99),
+        "scaled_uniform": Tensor.scaled_uniform(4, 4),
+        "kaiming_uniform": Tensor.kaiming_uniform(4, 4),
+        "glorot_uniform": Tensor.glorot_uniform(4, 4),
+        "randperm": Tensor.randperm(20),
+        "multinomial": weights.multinomial(16, replacement=True),
+        "uniform_": Tensor.zeros(5).uniform_(2, 3),
+    }
+    close = {
+        "randn": Tensor.randn(33),
+        "normal": Tensor.normal(8, mean=2, std=3),
+        "kaiming_normal": Tensor.kaiming_normal(4, 4),
+        "randn_like": weights.randn_like(),
+    }
+    Tensor.realize(*found.values(), *close.values())
+    return {**{k: v.numpy() for k, v in found.items()}, **{k: v.numpy().round(4) for k, v in close.items()}}
+
+
+def test_equal_numbers_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = drawn("reference", monkeypatch), drawn("webgpu", monkeypatch)
+    for name, values in first.items():
+        if name in ("randn", "normal", "kaiming_normal", "randn_like"):  # logarithms and sines differ in the last place
+            np.testing.assert_allclose(values, second[name], atol=2e-4, err_msg=name)
+        else:
+            np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+def test_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+    Tensor.manual_seed(4)
+    count = 40_000
+    for values, mean, deviation in [
+        (Tensor.rand(count), 0.5, math.sqrt(1 / 12)),
+        (Tensor.randn(count), 0, 1),
+        (Tensor.uniform(count, low=-4, high=2), -1, math.sqrt(3)),
+        (Tensor.normal(count, mean=-2, std=0.5), -2, 0.5),
+        (Tensor.scaled_uniform(200, 200), 0, math.sqrt(1 / 3) / 200),
+        (Tensor.glorot_uniform(100, 300, 1), 0, math.sqrt(2 / 400)),
+        (Tensor.kaiming_uniform(100, 400, a=0), 0, math.sqrt(2 / 400)),
+        (Tensor.kaiming_normal(100, 400, a=1), 0, math.sqrt(1 / 400)),
+        (Tensor.zeros(count).normal_(3, 2), 3, 2),
+        (Tensor.zeros(count).uniform_(), 0.5, math.sqrt(1 / 12)),
+        (Tensor.zeros(count).rand_like(), 0.5, math.sqrt(1 / 12)),
+        (Tensor.zeros(count).randn_like(), 0, 1),
+        (Tensor.randint(count, low=0, high=100).float(), 49.5, math.sqrt((100**2 - 1) / 12)),
+    ]:
+        found = values.numpy().astype(np.float64)
+        assert found.mean() == pytest.approx(mean, abs=5 * deviation / math.sqrt(count))
+        assert found.std() == pytest.approx(deviation, rel=0.02)
+    normal = np.sort(Tensor.randn(count).numpy())
+    wanted = 0.5 * (1 + np.array([math.erf(v / math.sqrt(2)) for v in normal]))
+    assert np.abs(wanted - np.arange(count) / count).max() < 1.95 / math.sqrt(count), "Kolmogorov and Smirnov's test at 0.1 %"
+
+
+def test_weighted_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+    Tensor.manual_seed(6)
+    weights = Tensor([0.0, 3.0, 0.0, 1.0, 4.0, 0.0])
+    many = weights.multinomial(8000, replacement=True)
+    assert (many.shape, many.dtype) == ((8000,), dtypes.int32)
+    assert np.bincount(many.numpy(), minlength=6) / 8000 == pytest.approx([0, 3 / 8, 0, 1 / 8, 1 / 2, 0], abs=0.03)
+    rows = Tensor([[1.0, 2.0, 0.0, 5.0]] * 3000)
+    each = rows.multinomial(3).numpy()
+    assert each.shape == (3000, 3)
+    assert all(len(set(row)) == 3 and 2 not in row for row in each.tolist()), "each once, and what has no weight last"
+    assert np.bincount(each[:, 0], minlength=4) / 3000 == pytest.approx([1 / 8, 2 / 8, 0, 5 / 8], abs=0.04)
+    assert sorted(weights.multinomial(6).tolist()) == list(range(6))
+
+
+def test_draws_stay_below_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_DEVICE", "reference")
+    for low, high, dtype in [
+        (1, 1.5, dtypes.float16),
+        (1000, 1001, dtypes.float16),
+        (0, 1, dtypes.bfloat16),
+        (-1, 0, dtypes.float16),
+        (2**24, 2**24 + 2, dtypes.float32),
+    ]:
+        values = Tensor.uniform(3000, low=low, high=high, dtype=dtype)
+        assert values.dtype is dtype
+        assert low <= values.float().numpy().min()
+        assert values.float().numpy().max() < high
+    assert Tensor.uniform(2, low=3, high=3).tolist() == [3, 3]
+
+
+def test_shapes_and_dtypes_of_draws() -> None:
+    x = Tensor.zeros(2, 3, dtype=dtypes.float16)
+    assert (x.rand_like().shape, x.rand_like().dtype) == ((2, 3), dtypes.float16)
+    assert x.randn_like(dtype=dtypes.float32).dtype is dtypes.float32
+    assert Tensor.rand().shape == ()
+    assert Tensor.rand(0, 3).tolist() == []
+    assert Tensor.randperm(0).tolist() == []
+    assert Tensor.randn((2, 1), requires_grad=True).requires_grad
+
+
+def test_draws_that_cannot_be() -> None:
+    weights = Tensor([0.5, 0.5])
+    for act, error, words in [
+        (lambda: weights.multinomial(3), UsageError, "cannot draw 3 of 2 without"),
+        (lambda: weights.multinomial(0, replacement=True), UsageError, "cannot draw 0"),
+        (lambda: Tensor([1, 2]).multinomial(1), ShapeError, "of int32"),
+        (lambda: Tensor.zeros(2, 2, 2).multinomial(1), ShapeError, "one or two axes"),
+        (lambda: Tensor.uniform(2, low=1, high=0), UsageError, "no numbers"),
+        (lambda: Tensor.kaiming_normal(3), ShapeError, "at least 2 axes"),
+        (lambda: Tensor([1]).rand_like(), DTypeError, "cannot be int32"),
+    ]:
+        with pytest.raises(error, match=words):
+            act()
