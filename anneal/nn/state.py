@@ -13,9 +13,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final, NamedTuple
 
-from anneal.errors import CheckpointError, FileError, ParseError, UsageError
+from anneal.errors import CheckpointError, FileError, ParseError, UsageError, meant
 from anneal.formats import npy, safetensors
 from anneal.formats.sources import Readable
 from anneal.tensor import host
@@ -60,22 +60,51 @@ def get_parameters(model: Any) -> list[Tensor]:
     return list(dict.fromkeys(t for t in get_state_dict(model).values() if t.requires_grad))
 
 
-def load_state_dict(model: Any, state: Mapping[str, Tensor], strict: bool = True) -> None:
+class Mismatch(NamedTuple):
+    """Names that only one side has, as PyTorch calls them."""
+
+    missing_keys: list[str]
+    """Of the model, which the state lacks."""
+    unexpected_keys: list[str]
+    """Of the state, which the model lacks."""
+
+
+_NAMED: Final = 8
+"""How many problems of a kind an error names."""
+
+
+def load_state_dict(model: Any, state: Mapping[str, Tensor], strict: bool = True) -> Mismatch:
     """Copy values into the tensors of a model by name. Everything is checked first: either all are loaded or none.
 
-    Without `strict` names that only one side has are passed over. Raises CheckpointError for what does not fit.
+    Without `strict` names that only one side has are passed over, and returned. Raises CheckpointError that names everything that does not fit.
     """
     own = get_state_dict(model)
-    missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
-    if strict and (missing or extra):
-        what = "; ".join(f"{text} {', '.join(names)}" for text, names in (("it lacks", missing), ("it has beside them", extra)) if names)
-        raise CheckpointError(f"the state does not fit the model: {what}")
+    found = Mismatch([k for k in own if k not in state], [k for k in state if k not in own])
     shared = [(k, t, state[k]) for k, t in own.items() if k in state]
-    for name, tensor, value in shared:
-        if tensor.shape != value.shape or tensor.dtype is not value.dtype:
-            raise CheckpointError(f"{name} is {tensor.dtype.name} {tensor.shape} in the model and {value.dtype.name} {value.shape} in the state")
+    problems = [_unlike(*one) for one in shared if one[1].shape != one[2].shape or one[1].dtype is not one[2].dtype]
+    if strict:
+        problems = [*_names("it lacks", found.missing_keys, state), *_names("it has beside them", found.unexpected_keys, own), *problems]
+    if problems:
+        more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise CheckpointError(f"the state does not fit the model: {'; '.join(problems[:_NAMED])}{more}")
     for (_, tensor, _), data in zip(shared, [bytes(v.data()) for _, _, v in shared], strict=True):
         tensor.write_bytes(host.padded(data))
+    return found
+
+
+def _names(what: str, names: list[str], others: Mapping[str, Tensor]) -> list[str]:
+    """What is said about names that only one side has: which they are, and what the first may have been called."""
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    hint = meant(names[0], [name for name in others if name not in names])
+    return [f"{what} {', '.join(names[:_NAMED])}{more}" + (f" ({hint})" if hint else "")]
+
+
+def _unlike(name: str, tensor: Tensor, value: Tensor) -> str:
+    """What is said about a value that is not what the model has under its name."""
+    said = f"{name} is {tensor.dtype.name} {tensor.shape} in the model and {value.dtype.name} {value.shape} in the state"
+    return said if tensor.dtype is value.dtype else f"{said}: cast the value with .cast(dtypes.{tensor.dtype.name})"
 
 
 @contextmanager

@@ -110,13 +110,21 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         ({"weight": good["weight"]}, "it lacks bias"),
         ({**good, "more": Tensor.ones(1)}, "it has beside them more"),
         ({**good, "bias": Tensor.ones(4)}, r"bias is float32 \(3,\) in the model and float32 \(4,\) in the state"),
-        ({**good, "bias": Tensor.ones(3, dtype=dtypes.int32)}, "int32"),
+        ({**good, "bias": Tensor.ones(3, dtype=dtypes.int32)}, r"int32 \(3,\) in the state: cast the value with .cast\(dtypes.float32\)"),
+        ({"weights": good["weight"], "bias": Tensor.ones(4)}, r"it lacks weight \(did you mean 'weights'\?\); it has beside them weights .*; bias is float32"),
     ]
     for state, words in cases:
         with pytest.raises(CheckpointError, match=words):
             nn.state.load_state_dict(model, state)
         assert model.weight.tolist() == before
-    nn.state.load_state_dict(model, {"weight": good["weight"], "more": Tensor.ones(1)}, strict=False)
+    with pytest.raises(CheckpointError, match=r"weight is float32 \(3, 2\) in the model and float32 \(3,\)"):
+        nn.state.load_state_dict(model, {"bias": good["bias"] * 5, "weight": good["bias"]}, strict=False)
+    assert model.bias.tolist() != [5, 5, 5]  # type: ignore[union-attr]
+    many = {f"n{i}": Tensor.ones(1) for i in range(12)}
+    with pytest.raises(CheckpointError, match=r"n7 and 4 more$"):
+        nn.state.load_state_dict(model, {**good, **many})
+    found = nn.state.load_state_dict(model, {"weight": good["weight"], "more": Tensor.ones(1)}, strict=False)
+    assert (found.missing_keys, found.unexpected_keys) == (["bias"], ["more"])
     assert model.weight.tolist() == [[1, 1]] * 3
 
 
