@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_wrong_calls() -> None:
         Tensor.manual_seed(-1)
 
 
-def drawn(device: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+def drawn(device: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A few numbers of each kind on a device, from one seed."""
     monkeypatch.setenv("ANNEAL_DEVICE", device)
     Tensor.manual_seed(11)
@@ -118,7 +119,7 @@ def drawn(device: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]
         "randn_like": weights.randn_like(),
     }
     Tensor.realize(*found.values(), *close.values())
-    return {**{k: v.numpy() for k, v in found.items()}, **{k: v.numpy().round(4) for k, v in close.items()}}
+    return {name: values.numpy() for name, values in (found | close).items()}
 
 
 def test_equal_numbers_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +201,7 @@ def test_shapes_and_dtypes_of_draws() -> None:
 
 def test_draws_that_cannot_be() -> None:
     weights = Tensor([0.5, 0.5])
-    for act, error, words in [
+    refused: list[tuple[Callable[[], object], type[Exception], str]] = [
         (lambda: weights.multinomial(3), UsageError, "cannot draw 3 of 2 without"),
         (lambda: weights.multinomial(0, replacement=True), UsageError, "cannot draw 0"),
         (lambda: Tensor([1, 2]).multinomial(1), ShapeError, "of int32"),
@@ -208,6 +209,7 @@ def test_draws_that_cannot_be() -> None:
         (lambda: Tensor.uniform(2, low=1, high=0), UsageError, "no numbers"),
         (lambda: Tensor.kaiming_normal(3), ShapeError, "at least 2 axes"),
         (lambda: Tensor([1]).rand_like(), DTypeError, "cannot be int32"),
-    ]:
+    ]
+    for act, error, words in refused:
         with pytest.raises(error, match=words):
             act()
