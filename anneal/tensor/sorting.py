@@ -26,6 +26,8 @@ from anneal.tensor.scans import Found
 
 RUN: Final = 512
 """Elements at most that are sorted by counting."""
+SHORT: Final = 128
+"""Elements at least of a run of which a few are wanted."""
 _LARGEST: Final = dtypes.int32.max
 """The key of NaN, and of what fills up."""
 
@@ -122,11 +124,12 @@ class Sorting(Resizing):
         """As `_order`, for few of many: the first of each run, and the first of those."""
         *outer, length = self.shape
         assert isinstance(length, int), "sorting begins with a look at the size"
-        runs = -(-length // RUN)
-        keys = self._filled(0, runs * RUN - length, _LARGEST).reshape(*outer, runs, RUN)
-        places = keys._counted(count)
-        chosen = keys.gather(-1, places).reshape(*outer, runs * count)
-        starts = self._iota(runs, self.ndim + 1, self.ndim - 1) * RUN
+        run = min(RUN, max(SHORT, 4 * count))
+        runs = -(-length // run)
+        keys = self._filled(0, runs * run - length, _LARGEST).reshape(*outer, runs, run)
+        places = keys._counted(count).contiguous()
+        chosen = keys.gather(-1, places).reshape(*outer, runs * count).contiguous()
+        starts = self._iota(runs, self.ndim + 1, self.ndim - 1) * run
         return (places + starts).reshape(*outer, runs * count).gather(-1, chosen._order(count))
 
     def _merged(self) -> Self:
