@@ -193,7 +193,7 @@ class Sorting(Resizing):
         return self._places([c[i] for i in range(len(at)) for c in columns], (len(at), self.ndim))
 
     def unique(self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:  # noqa: A002, ARG002 - PyTorch's names
-        """The different elements of the flattened tensor, in order whether asked for or not; every NaN is one.
+        """The different elements of the flattened tensor, in order whether asked for or not; each NaN is one of its own.
 
         With `return_inverse` also the place in them of each element, with `return_counts` how often each occurs, as a tuple. Realises
         the tensor: its values decide the size.
