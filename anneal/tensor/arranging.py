@@ -17,6 +17,7 @@ from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.shape import Dim, product, show
 from anneal.tensor import shapes
+from anneal.tensor.movement import Moved, listed
 from anneal.tensor.padding import Padding
 
 
@@ -119,19 +120,19 @@ class Arranging(Padding):
 
     # Side by side.
 
-    def hstack(self, *others: Self) -> Self:
-        """Tensors joined along their second axis, vectors along their only one."""
-        tensors = [t if t.shape else t.reshape(1) for t in (self, *others)]
+    def hstack(self: Moved | Sequence[Moved], *others: Moved) -> Moved:
+        """Tensors, or a list of them, joined along their second axis, vectors along their only one."""
+        tensors = [t if t.shape else t.reshape(1) for t in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=0 if tensors[0].ndim == 1 else 1)
 
-    def vstack(self, *others: Self) -> Self:
-        """Tensors joined along their first axis, vectors as rows."""
-        first, *rest = (t if t.ndim > 1 else t.reshape(1, -1 if t.shape else 1) for t in (self, *others))
+    def vstack(self: Moved | Sequence[Moved], *others: Moved) -> Moved:
+        """Tensors, or a list of them, joined along their first axis, vectors as rows."""
+        first, *rest = (t if t.ndim > 1 else t.reshape(1, -1 if t.shape else 1) for t in listed(self, others))
         return first.cat(*rest, dim=0)
 
-    def dstack(self, *others: Self) -> Self:
-        """Tensors joined along their third axis, which those of fewer axes get."""
-        tensors = [t if t.ndim > 1 else t.reshape(1, -1 if t.shape else 1) for t in (self, *others)]
+    def dstack(self: Moved | Sequence[Moved], *others: Moved) -> Moved:
+        """Tensors, or a list of them, joined along their third axis, which those of fewer axes get."""
+        tensors = [t if t.ndim > 1 else t.reshape(1, -1 if t.shape else 1) for t in listed(self, others)]
         first, *rest = (t if t.ndim > 2 else t.unsqueeze(-1) for t in tensors)
         return first.cat(*rest, dim=2)
 

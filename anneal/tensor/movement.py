@@ -197,7 +197,7 @@ class Movement(Activations):
 
     def cat(self: Moved | Sequence[Moved], *others: Moved, dim: int = 0) -> Moved:
         """Tensors one after another along an axis; `Tensor.cat(a, b, dim=1)` or `Tensor.cat([a, b], dim=1)`."""
-        tensors = _listed(self, others)
+        tensors = listed(self, others)
         first, *rest = tensors
         at, dtype = shapes.axis(dim, first.ndim), first.dtype
         for other in rest:
@@ -221,7 +221,7 @@ class Movement(Activations):
 
     def stack(self: Moved | Sequence[Moved], *others: Moved, dim: int = 0) -> Moved:
         """Tensors of one shape along a new axis; `Tensor.stack(a, b)` or `Tensor.stack([a, b])`."""
-        first, *rest = _listed(self, others)
+        first, *rest = listed(self, others)
         for other in rest:
             if other.shape != first.shape:
                 raise ShapeError(f"cannot stack shapes {show(first.shape)} and {show(other.shape)}: they must be equal")
@@ -250,7 +250,7 @@ class Movement(Activations):
         return self.split(-(-length // count) if length else [0] * count, dim)
 
 
-def _listed(first: Moved | Sequence[Moved], others: Sequence[Moved]) -> list[Moved]:
+def listed(first: Moved | Sequence[Moved], others: Sequence[Moved]) -> list[Moved]:
     """The tensors of a call on the class: one after the other, or as one list."""
     tensors = [first, *others] if isinstance(first, Movement) else [*first, *others]
     if not all(isinstance(t, Movement) for t in tensors):

@@ -126,7 +126,7 @@ SEVERAL: Final = (
     move("stack", lambda x, y: Tensor.stack(x, y, dim=-1), (2, 3), (2, 3), theirs=lambda x, y: torch().stack([x, y], dim=-1), kinds=KINDS),
     move("hstack", lambda x, y: x.hstack(y), (2, 3), (2, 2), theirs=lambda x, y: torch().hstack((x, y))),
     move("hstack", lambda x, y: x.hstack(y), (2,), (), theirs=lambda x, y: torch().hstack((x, y)), label="vectors"),
-    move("vstack", lambda x, y: x.vstack(y), (3,), (2, 3), theirs=lambda x, y: torch().vstack((x, y))),
+    move("vstack", lambda x, y: Tensor.vstack([x, y]), (3,), (2, 3), theirs=lambda x, y: torch().vstack((x, y))),
     move("dstack", lambda x, y: x.dstack(y), (2, 3), (2, 3), theirs=lambda x, y: torch().dstack((x, y))),
     move("split", lambda x: x.split(2, -1), (2, 5), kernels=3),
     move("split", lambda x: x.split([1, 0, 4], 1), (2, 5), label="sizes", kernels=3),
