@@ -2,7 +2,8 @@
 
 A slice moves nothing; integer tensors gather. Numbers out of range raise OutOfRangeError, an IndexError; in an index tensor, which may not
 be known yet, negative values count from the end and values that are still outside give 0. How much `x[mask]` takes depends on the mask's
-values, so a mask that is a tensor is realised for it.
+values, so a mask that is a tensor is realised for it. The axes of index tensors stand where NumPy puts them; PyTorch differs where a number
+is among the keys but no neighbour: there they are in front. The gradient compares each place of the indexed axes with each index.
 
 >>> from anneal import Tensor
 >>> x = Tensor.arange(24).reshape(2, 3, 4)

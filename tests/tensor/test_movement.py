@@ -195,7 +195,7 @@ def test_nothing_and_single_elements_move() -> None:
             assert a.tolist() == b.tolist()
 
 
-def test_joining_keeps_every_number() -> None:
+def test_joining_keeps_every_number(device: Any) -> None:
     assert str(Tensor.cat([Tensor([-0.0, 1.0]), Tensor([-0.0])]).tolist()) == "[-0.0, 1.0, -0.0]"
     assert str(Tensor([-0.0, 1.0]).roll(1).tolist()) == "[1.0, -0.0]"
 
