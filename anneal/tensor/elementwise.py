@@ -81,6 +81,10 @@ class Elementwise(Values):
         """As bool: True where not 0."""
         return self.cast(dtypes.bool)
 
+    def to(self, device: str | DType) -> Self:
+        """These values on another device, as a tensor without history, or as a dtype; the tensor itself when it is there or has it."""
+        return self.cast(device) if isinstance(device, DType) else super().to(device)
+
     def type_as(self, other: Core) -> Self:
         """As the dtype of another tensor."""
         return self.cast(other.dtype)
@@ -227,10 +231,10 @@ class Elementwise(Values):
         return self._make(build.alu(Ops.XOR, truth.uop, build.const(True, dtypes.bool)), truth)
 
     def __eq__(self, other: Operand) -> Self:  # type: ignore[override]
-        return self.eq(other)
+        return NotImplemented if other is None else self.eq(other)  # x == None is False, as it is everywhere
 
     def __ne__(self, other: Operand) -> Self:  # type: ignore[override]
-        return self.ne(other)
+        return NotImplemented if other is None else self.ne(other)
 
     def __lt__(self, other: Operand) -> Self:
         return self.lt(other)

@@ -171,8 +171,9 @@ class Functions(Logic):
             whole = int(exponent)
             base = self._floating() if isinstance(exponent, float) else self
             if abs(whole) <= _LARGEST_PRODUCT:
-                power = base._power(abs(whole))
-                return power.reciprocal() if whole < 0 else power
+                if not base.dtype.is_float:
+                    return base._power(whole)
+                return base._through(lambda x: x._power(whole) if whole >= 0 else x._power(-whole).reciprocal())
         elif exponent in (0.5, -0.5):
             return self.sqrt() if exponent > 0 else self.rsqrt()
         whole_base = not self.dtype.is_float and isinstance(exponent, int)

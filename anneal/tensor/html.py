@@ -46,12 +46,12 @@ def _graph(tensor: Values) -> str:
 
 
 def _values(tensor: Values) -> str:
-    count = tensor.numel()
-    if not 0 < count <= _READ:
+    count, data = tensor.numel(), tensor._known(_READ)
+    if data is None:
         return f"<div>{count:,} values{': <code>.numpy()</code> reads them' if count else ''}</div>"
     sizes = realize.sizes(tensor.uop)
     rows, columns = (1, 1, *sizes)[-2:]
-    flat = host.decode(tensor.data(), tensor.dtype, rows * columns)
+    flat = host.decode(data, tensor.dtype, rows * columns)
     lines = "".join(_row(None if i is None else flat[i * columns : (i + 1) * columns]) for i in _cut(rows))
     where = f"<div>[{', '.join(['0'] * (len(sizes) - 2) + [':', ':'])}] of {'×'.join(map(str, sizes))}</div>" if len(sizes) > 2 else ""
     return f"{where}<table>{lines}</table>"

@@ -21,14 +21,13 @@ from typing import Any, Final, Self
 from anneal.errors import AnnealError, DTypeError, ShapeError
 from anneal.ir.dtype import Scalar, dtypes
 from anneal.ir.shape import show
-from anneal.ir.uop import UOp
 from anneal.tensor import host, realize, storage
 from anneal.tensor.core import Core
 from anneal.tensor.storage import Buffer
 
 _MOST, _EDGE = 12, 3
 """Elements of an axis that are shown whole; at each end of a longer one."""
-_READ: Final = 1 << 20
+_READ: Final = 1 << 16
 """Elements that are read from a device to show a few."""
 
 
@@ -101,22 +100,23 @@ class Values(Core):
     # Text.
 
     def __repr__(self) -> str:
-        values = self._known()
-        if values is None:
+        data = self._known(_READ)
+        if data is None:
             return f"<Tensor {self.facts()}>"
-        text = _rows(values, realize.sizes(self.uop), 0)
-        return f"<Tensor {self.facts()}:{chr(10) if chr(10) in text else ' '}{text}>"
+        text = _rows(host.decode(data, self.dtype, self.numel()), realize.sizes(self.uop), 0)
+        between = "\n" if "\n" in text else " "
+        return f"<Tensor {self.facts()}:{between}{text}>"
 
-    def _known(self) -> list[Scalar] | None:
-        """The values where they can be had without computing; None for many, too."""
+    def _known(self, most: int) -> bytes | None:
+        """The bytes of up to `most` elements where they can be had without computing; else None, as for no elements at all."""
         node = storage.realised(self.uop)
-        if node is None or not all(isinstance(n, int) for n in self.shape) or not 0 < self.numel() <= _READ:
+        if node is None or not 0 < self.numel() <= most:
             return None
         try:
             buffer = storage.buffer_of(storage.base(node))
-            if isinstance(buffer.pending, UOp) or (buffer.pending is not None and not isinstance(buffer.pending, bytes)):
+            if buffer.pending is not None and not isinstance(buffer.pending, bytes):
                 return None  # a graph to compute, or a file to read
-            return host.decode(realize.read(buffer), self.dtype, self.numel())
+            return realize.read(buffer)
         except AnnealError:  # overwritten since, or in a tab that cannot wait for its GPU
             return None
 

@@ -88,3 +88,18 @@ def test_text_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(lazy) == "<Tensor (2,) float32, lazy, requires_grad=True>"
     assert repr(pending) == "<Tensor (2,) float32, realised, requires_grad=True>", "its buffer waits for a graph"
     assert ": [1.0]>" in repr(known)
+
+
+def test_none_is_no_operand() -> None:
+    x = Tensor([1.0])
+    assert (x == None) is False  # noqa: E711
+    assert (x != None) is True  # noqa: E711
+    with pytest.raises(DTypeError, match="numbers, not NoneType"):
+        x + None
+
+
+def test_to_a_dtype() -> None:
+    x = Tensor([1.5, 2.5])
+    assert x.to(dtypes.int32).tolist() == [1, 2]
+    assert x.to(dtypes.float32) is x
+    assert x.type_as(Tensor([True])).dtype is dtypes.bool
