@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import anneal
-from anneal import CompileError, Plan, Target, Tensor, dtypes, nn
+from anneal import Plan, Target, Tensor, dtypes, nn
 from anneal.ir import build
 from anneal.ir.dtype import DType
 from anneal.ir.ops import Ops
@@ -273,11 +273,11 @@ def test_rounding_to_bfloat16(device: str) -> None:
     assert (found.view(np.uint32) >> 16).tolist() == list(bits.values())
 
 
-def test_float16_arithmetic_where_offered_and_an_error_elsewhere(device: str) -> None:
+def test_float16_arithmetic_is_native_where_offered_and_packed_elsewhere(device: str) -> None:
     x = random(40)
     half = Tensor(x, device=device).half()
     wanted = x.astype(np.float16).astype(np.float32) * 2 + 1
     np.testing.assert_allclose((half * 2 + 1).numpy().astype(np.float32), wanted, rtol=2e-3, atol=1e-3)
     assert half.sum().dtype is dtypes.float16
-    with pytest.raises(CompileError, match="float16"):
-        plan(half * 2)
+    assert "f16;" not in plan(half * 2).kernels[0].wgsl
+    assert "f16;" in plan(half * 2, target=Target(float16=True)).kernels[0].wgsl

@@ -39,6 +39,47 @@ HELPERS: Final = {
     "  let small = round(x * 16777216.0) * 5.9604645e-8;\n"
     "  let large = bitcast<f32>((b & 0x80000000u) | 0x7f800000u);\n"
     "  return select(select(select(normal, small, size < 0x38800000u), large, size >= 0x477ff000u), x, is_nan(x));\n}",
+    "f8_e5m2": "fn f8_e5m2(x: f32) -> f32 {\n"
+    "  let b = bitcast<u32>(x);\n  let size = b & 0x7fffffffu;\n"
+    "  let normal = bitcast<f32>((b + 0xfffffu + ((b >> 21u) & 1u)) & 0xffe00000u);\n"
+    "  let small = round(x * 65536.0) * 0.0000152587890625;\n"
+    "  let large = bitcast<f32>((b & 0x80000000u) | 0x7f800000u);\n"
+    "  return select(select(select(normal, small, size < 0x38800000u), large, size >= 0x47700000u), x, is_nan(x));\n}",
+    "f8_e4m3": "fn f8_e4m3(x: f32) -> f32 {\n"
+    "  let b = bitcast<u32>(x);\n  let size = b & 0x7fffffffu;\n"
+    "  let normal = bitcast<f32>((b + 0x7ffffu + ((b >> 20u) & 1u)) & 0xfff00000u);\n"
+    "  let small = round(x * 512.0) * 0.001953125;\n"
+    "  let large = bitcast<f32>((b & 0x80000000u) | 0x43e00000u);\n"
+    "  return select(select(select(normal, small, size < 0x3c800000u), large, size >= 0x43e00000u), x, is_nan(x));\n}",
+    "wrap_i8": "fn wrap_i8(x: i32) -> i32 { return (x << 24u) >> 24u; }",
+    "wrap_i16": "fn wrap_i16(x: i32) -> i32 { return (x << 16u) >> 16u; }",
+    "wrap_u8": "fn wrap_u8(x: u32) -> u32 { return x & 0xffu; }",
+    "wrap_u16": "fn wrap_u16(x: u32) -> u32 { return x & 0xffffu; }",
+    "from_f16": "fn from_f16(b: u32) -> f32 {\n"
+    "  let sign = (b & 0x8000u) << 16u;\n  let size = b & 0x7fffu;\n"
+    "  let normal = bitcast<f32>(sign | ((size << 13u) + 0x38000000u));\n"
+    "  let small = bitcast<f32>(sign | bitcast<u32>(f32(size) * 5.9604645e-8));\n"
+    "  let large = bitcast<f32>(sign | 0x7f800000u | (size << 13u));\n"
+    "  return select(select(normal, small, size < 0x400u), large, size >= 0x7c00u);\n}",
+    "to_f16": "fn to_f16(x: f32) -> u32 {\n"
+    "  let b = bitcast<u32>(x);\n  let sign = (b >> 16u) & 0x8000u;\n  let size = b & 0x7fffffffu;\n"
+    "  let normal = (size - 0x38000000u) >> 13u;\n"
+    "  let small = u32(abs(x) * 16777216.0);\n"
+    "  let large = select(0x7c00u, 0x7e00u, size > 0x7f800000u);\n"
+    "  return sign | select(select(normal, small, size < 0x38800000u), large, size >= 0x7f800000u);\n}",
+    "from_bf16": "fn from_bf16(b: u32) -> f32 { return bitcast<f32>(b << 16u); }",
+    "to_bf16": "fn to_bf16(x: f32) -> u32 { return bitcast<u32>(x) >> 16u; }",
+    "from_e5m2": "fn from_e5m2(b: u32) -> f32 { return from_f16(b << 8u); }",
+    "to_e5m2": "fn to_e5m2(x: f32) -> u32 { return to_f16(x) >> 8u; }",
+    "from_e4m3": "fn from_e4m3(b: u32) -> f32 {\n"
+    "  let sign = (b & 0x80u) << 24u;\n  let size = b & 0x7fu;\n"
+    "  let normal = bitcast<f32>(sign | ((size << 20u) + 0x3c000000u));\n"
+    "  let small = bitcast<f32>(sign | bitcast<u32>(f32(size) * 0.001953125));\n"
+    "  return select(select(normal, small, size < 8u), bitcast<f32>(sign | 0x7fc00000u), size == 0x7fu);\n}",
+    "to_e4m3": "fn to_e4m3(x: f32) -> u32 {\n"
+    "  let b = bitcast<u32>(x);\n  let sign = (b >> 24u) & 0x80u;\n  let size = b & 0x7fffffffu;\n"
+    "  let normal = (size - 0x3c000000u) >> 20u;\n  let small = u32(abs(x) * 512.0);\n"
+    "  return sign | select(select(normal, small, size < 0x3c800000u), 0x7fu, size > 0x7f800000u);\n}",
     "bf16": "fn bf16(x: f32) -> f32 {\n"
     "  let b = bitcast<u32>(x);\n  return select(bitcast<f32>((b + 0x7fffu + ((b >> 16u) & 1u)) & 0xffff0000u), x, is_nan(x));\n}",
 }
@@ -51,6 +92,12 @@ NEEDS: Final = {
     "to_i32": "is_nan",
     "to_u32": "is_nan",
     "bf16": "is_nan",
+    "f8_e4m3": "is_nan",
+    "f8_e5m2": "is_nan",
+    "from_bf16": "fn from_bf16(b: u32) -> f32 { return bitcast<f32>(b << 16u); }",
+    "to_bf16": "fn to_bf16(x: f32) -> u32 { return bitcast<u32>(x) >> 16u; }",
+    "from_e5m2": "from_f16",
+    "to_e5m2": "to_f16",
     "exp2_f32": "is_nan",
 }
 """The helper that another one calls."""

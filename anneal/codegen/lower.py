@@ -61,7 +61,7 @@ def lower(sink: UOp, shape: Shape, target: Target, notes: Sequence[str] = ()) ->
         emitter.close_if(scope=False)
     parts = in_terms_of(flat, tile, tile)
     names = {substitute(part, {flat: point}): f"r{r.arg[1]}" for r, part in zip(tile, parts, strict=True) if part.op is not Ops.CONST}
-    return Program(tuple(emitter.out), grid, (size, 1, 1), {point: "point"} | names, vectors)
+    return Program(tuple(emitter.out), grid, (size, 1, 1), {point: "point"} | names, vectors, target.float16)
 
 
 def _group_size(total: int, target: Target) -> int:

@@ -26,6 +26,8 @@ class Program:
     """Names for values that a reader knows: coordinates."""
     vectors: frozenset[UOp]
     """PARAMs that are accessed four elements at a time."""
+    half: bool = True
+    """Where float16 is a type of its own; else its values are float32, rounded after each operation."""
 
     def __post_init__(self) -> None:
         """Refuse indices that do not fit the 32 bits that WGSL has for them; those read from memory are checked when they are used."""

@@ -96,7 +96,7 @@ def _staged(value: UOp, tiling: Tiling) -> list[_Staged]:
 
 
 @ARENA.crediting()
-def lower_tiled(sink: UOp, tiling: Tiling, notes: Sequence[str]) -> Program:
+def lower_tiled(sink: UOp, tiling: Tiling, notes: Sequence[str], target: Target) -> Program:
     """The instructions of a large product."""
     grid, places = _places(sink, tiling)
     size = tiling.threads
@@ -132,7 +132,7 @@ def lower_tiled(sink: UOp, tiling: Tiling, notes: Sequence[str]) -> Program:
     block = f"{tiling.block} x {tiling.block} outputs a thread"
     emitter.op(Ops.COMMENT, dtypes.bool, (), f"tiles of {tiling.side} x {tiling.side}, {tiling.depth} of {span((tiling.k,))} at a time; {block}")
     _emit(emitter, reduce, registers, values, batches[:split], batches[split:], (outer, inner))
-    return Program(tuple(emitter.out), grid, (size, size, 1), {}, vectors)
+    return Program(tuple(emitter.out), grid, (size, size, 1), {}, vectors, target.float16)
 
 
 def _places(sink: UOp, tiling: Tiling) -> tuple[tuple[int, int, int], dict[UOp, UOp]]:

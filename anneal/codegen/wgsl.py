@@ -8,64 +8,27 @@ may assume that there is none. `written` gives the same text line by line, each 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from anneal.analysis.bounds import lo
 from anneal.codegen.helpers import CAREFUL, HELPERS, NEEDS
 from anneal.codegen.program import Program
+from anneal.codegen.types import FROM_BITS, ROUNDING, TO_BITS, literal, wgsl_type
 from anneal.errors import CompileError
 from anneal.ir.dtype import DType, Scalar, dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Op, Ops
 from anneal.ir.uop import UOp
 
-_TYPES: Final = {
-    dtypes.float32: "f32",
-    dtypes.bfloat16: "f32",
-    dtypes.float16: "f16",
-    dtypes.int32: "i32",
-    dtypes.uint32: "u32",
-    dtypes.bool: "bool",
-    dtypes.index: "i32",
-}
-_ROUNDING: Final = {dtypes.bfloat16: "bf16"}
-"""Dtypes that are kept as f32, with the helper that rounds to them."""
+_EXACT: Final = frozenset({Ops.WHERE, Ops.MAX, Ops.MIN, Ops.FLOOR, Ops.BITCAST})
+"""What gives values of the dtype itself."""
 _INFIX: Final[dict[Op, str]] = {Ops.ADD: "+", Ops.MUL: "*", Ops.DIV: "/", Ops.LT: "<", Ops.EQ: "==", Ops.AND: "&", Ops.OR: "|", Ops.XOR: "^"}
 _CALL: Final[dict[Op, str]] = {Ops.SQRT: "sqrt", Ops.FLOOR: "floor"}
 MODERATE: Final = 1e30
 """Divisors below this need no scaling."""
 _LONG: Final = 90
 """Characters from which an expression gets a name of its own."""
-
-
-def wgsl_type(dtype: DType) -> str:
-    """The type of a value in WGSL."""
-    if dtype not in _TYPES:
-        raise CompileError(f"WGSL has no {dtype.name}: cast to float32, int32 or uint32")
-    return _TYPES[dtype]
-
-
-def storage_type(dtype: DType) -> str:
-    """The type of an element in a buffer."""
-    return "u32" if dtype is dtypes.bool else wgsl_type(dtype)
-
-
-def literal(value: Scalar, dtype: DType) -> str:
-    """A constant in WGSL; infinities and NaN by their bits, which WGSL cannot write as constants."""
-    if dtype is dtypes.bool:
-        return "true" if value else "false"
-    if dtype.kind == "float":
-        if not math.isfinite(value):
-            bits = struct.unpack("<I", struct.pack("<f", value))[0]
-            word = f"bitcast<f32>(special_bits | {bits & 0x7FFFFFFF:#x}u)"
-            return ("f16(" if dtype is dtypes.float16 else "(") + ("-" if value < 0 else "") + word + ")"
-        text = repr(float(value))
-        return f"f16({text})" if dtype is dtypes.float16 else f"{text}f" if "e" in text else text
-    if dtype.kind == "uint":
-        return f"{value}u"
-    return "i32(-2147483647 - 1)" if value == -(1 << 31) else str(value)
 
 
 class Line(NamedTuple):
@@ -96,6 +59,18 @@ class _Writer:
         self.deciding = {c for u in program.instructions if u.op is Ops.WHERE and u.dtype.is_float for c in _deciding(u)}
         self.written = {u.src[0] for u in program.instructions if u.op in (Ops.STORE, Ops.VSTORE)}
 
+    def type(self, dtype: DType) -> str:
+        """The type of a value in WGSL."""
+        return wgsl_type(dtype, half=self.program.half)
+
+    def storage_type(self, dtype: DType) -> str:
+        """The type of an element in a buffer."""
+        return "u32" if dtype is dtypes.bool else self.type(dtype)
+
+    def literal(self, value: Scalar, dtype: DType) -> str:
+        """A constant."""
+        return literal(value, dtype, half=self.program.half)
+
     def line(self, text: str) -> None:
         """A line of the function, indented."""
         self.lines.append(Line("  " * self.depth + text, self.said))
@@ -105,7 +80,7 @@ class _Writer:
         if u.op is Ops.CONST:
             if u.dtype.kind == "float" and not math.isfinite(u.arg):
                 self.special = True
-            return literal(u.arg, u.dtype)
+            return self.literal(u.arg, u.dtype)
         if u.op is Ops.PARAM:
             self.memory[u.arg[0]] = (u, self.memory.get(u.arg[0], (u, False))[1])
             return f"data{u.arg[0]}"
@@ -159,7 +134,7 @@ class _Writer:
         """Registers, loops, conditions, barriers, workgroup memory and comments."""
         match u.op:
             case Ops.REGISTER:
-                self.line(f"var {u.arg}: {wgsl_type(u.dtype)} = {self.of(u.src[0])};")
+                self.line(f"var {u.arg}: {self.type(u.dtype)} = {self.of(u.src[0])};")
                 self.text[u] = u.arg
             case Ops.SET:
                 self.line(f"{self.of(u.src[0])} = {_bare(self.of(u.src[1]))};")
@@ -178,7 +153,7 @@ class _Writer:
             case Ops.COMMENT:
                 self.line("// " + " ".join(u.arg.split()))
             case Ops.LOCAL:
-                self.locals.append(Line(f"var<workgroup> {u.arg[0]}: array<{wgsl_type(u.dtype)}, {u.arg[1]}>;", (u,)))
+                self.locals.append(Line(f"var<workgroup> {u.arg[0]}: array<{self.type(u.dtype)}, {u.arg[1]}>;", (u,)))
                 self.text[u] = u.arg[0]
             case _:
                 raise CompileError(f"{u.op.name} cannot be written as WGSL")
@@ -201,7 +176,7 @@ class _Writer:
             return self.from_storage(u.dtype, f"{memory}[{_bare(index)}]", u.src[0])
         gate = self.of(u.src[2])
         inner = self.from_storage(u.dtype, f"{memory}[select(0, {_bare(index)}, {_bare(gate)})]", u.src[0])
-        return f"select({literal(u.dtype.round(0), u.dtype)}, {inner}, {_bare(gate)})"
+        return f"select({self.literal(u.dtype.round(0), u.dtype)}, {inner}, {_bare(gate)})"
 
     def from_storage(self, dtype: DType, text: str, memory: UOp | None = None) -> str:
         """An element of a buffer as a value: bool is stored as u32."""
@@ -219,7 +194,7 @@ class _Writer:
             self.memory[u.src[0].arg[0]] = (u.src[0], True)
         if u.op is Ops.VSTORE:
             parts = ", ".join(self.to_storage(v, u.src[0]) for v in u.src[2:])
-            self.line(f"{memory}[{_quarter(index)}] = vec4<{storage_type(u.src[2].dtype)}>({parts});")
+            self.line(f"{memory}[{_quarter(index)}] = vec4<{self.storage_type(u.src[2].dtype)}>({parts});")
         else:
             self.line(f"{memory}[{_bare(index)}] = {self.to_storage(u.src[2], u.src[0])};")
 
@@ -229,9 +204,8 @@ class _Writer:
         """An elementwise operation, rounded where the dtype is kept in a wider type."""
         a = [self.of(s) for s in u.src]
         text = self.arithmetic(u, a)
-        if u.dtype in _ROUNDING and u.op not in (Ops.WHERE, Ops.MAX, Ops.MIN, Ops.FLOOR):
-            return self.helper(_ROUNDING[u.dtype], _bare(text))
-        return text
+        rounds = u.dtype in ROUNDING and u.op not in _EXACT and not (u.dtype is dtypes.float16 and self.program.half)
+        return self.helper(ROUNDING[u.dtype], _bare(text)) if rounds else text
 
     def arithmetic(self, u: UOp, a: Sequence[str]) -> str:
         """An elementwise operation by kind."""
@@ -264,7 +238,7 @@ class _Writer:
             case Ops.CAST:
                 return self.cast(u, a[0])
             case Ops.BITCAST:
-                return f"bitcast<{wgsl_type(u.dtype)}>({_bare(a[0])})"
+                return self.bitcast(u.src[0].dtype, u.dtype, _bare(a[0]))
         raise CompileError(f"{op.name} cannot be written as WGSL")
 
     def careful(self, u: UOp, a: Sequence[str]) -> str:
@@ -310,13 +284,31 @@ class _Writer:
         if source is dtypes.float16 and goal.is_float and (rounded := u.src[0]).op is Ops.CAST and rounded.src[0].dtype is goal is dtypes.float32:
             return self.helper("round_f16", _bare(self.of(rounded.src[0])))
         if goal is dtypes.bool:
-            return f"!({a} == {literal(source.round(0), source)})"  # true for NaN
+            return f"!({a} == {self.literal(source.round(0), source)})"  # true for NaN
         if source.is_float and goal.is_int:
             single = f"f32({_bare(a)})" if source is dtypes.float16 else _bare(a)
-            return self.helper("to_u32" if goal.kind == "uint" else "to_i32", single)
-        if wgsl_type(source) == wgsl_type(goal):
+            whole = self.helper("to_u32" if goal.kind == "uint" else "to_i32", single)
+            return whole if goal not in ROUNDING else f"clamp({whole}, {self.literal(goal.min, goal)}, {self.literal(goal.max, goal)})"
+        if self.type(source) == self.type(goal):
             return a
-        return f"{wgsl_type(goal)}({_bare(a)})"
+        return f"{self.type(goal)}({_bare(a)})"
+
+    def bitcast(self, source: DType, goal: DType, a: str) -> str:
+        """The bits of a value as another dtype; those of 8 and 16 bits are the lower ones of a u32 on the way."""
+        if source.bits == 32:
+            return f"bitcast<{self.type(goal)}>({a})"
+        half = self.program.half
+        if source is dtypes.float16 and half:
+            bits = f"bitcast<u32>(vec2<f16>({a}, f16(0.0)))"
+        elif source.is_float:
+            bits = self.helper(TO_BITS[source], a)
+        else:
+            bits = f"(u32({a}) & {(1 << source.bits) - 1:#x}u)" if source.kind == "int" else a
+        if goal is dtypes.float16 and half:
+            return f"bitcast<vec2<f16>>({_bare(bits)}).x"
+        if goal.is_float:
+            return self.helper(FROM_BITS[goal], _bare(bits))
+        return self.helper(ROUNDING[goal], f"i32({_bare(bits)})") if goal.kind == "int" else bits
 
     def module(self) -> list[Line]:
         """The whole module."""
@@ -324,10 +316,10 @@ class _Writer:
             self.said, before = (u, *(part for s in u.src for part in ((s,) if s.op is Ops.PARAM else self.inline.get(s, ())))), len(self.lines)
             self.instruction(u, count)
             self.inline[u] = self.said if len(self.lines) == before else ()
-        half = ["enable f16;"] if any(u.dtype is dtypes.float16 for u in self.program.instructions) else []
+        half = ["enable f16;"] if self.program.half and any(u.dtype is dtypes.float16 for u in self.program.instructions) else []
         memory = []
         for number, (u, writes) in sorted(self.memory.items()):
-            element = storage_type(u.dtype)
+            element = self.storage_type(u.dtype)
             element = f"vec4<{element}>" if u in self.program.vectors else element
             memory.append(Line(f"@group(0) @binding({number}) var<storage, {'read_write' if writes else 'read'}> data{number}: array<{element}>;", (u,)))
         rest = ["var<private> special_bits: u32 = 0u;"] if self.special else []

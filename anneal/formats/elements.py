@@ -125,11 +125,8 @@ def to_buffer(data: Bytes, element: Element, dtype: DType, shape: Sequence[int],
     """
     if element.name == "bool":
         data = bytes(data).translate(_TRUTH)
-    if element.name == dtype.name:
-        if dtype.storage == element.width:
-            return data if len(data) % 4 == 0 else host.padded(bytes(data))
-        if dtype is dtypes.bfloat16:
-            return _upper_halves(data)
+    if element.name == dtype.name and dtype.storage == element.width:
+        return data if len(data) % 4 == 0 else host.padded(bytes(data))
     if not element.code and element.name != "bfloat16":
         raise DTypeError(f"{where} holds {element.name}: load it as that, then cast it")
     view, parts = memoryview(data), []
@@ -182,8 +179,4 @@ def from_buffer(data: Bytes, dtype: DType) -> Bytes:
     if dtype.storage == of(dtype).width:
         return data
     data = bytes(data)
-    if of(dtype).width == 1:
-        return data[:: dtype.storage]
-    made = bytearray(len(data) // 2)
-    made[::2], made[1::2] = data[2::4], data[3::4]
-    return bytes(made)
+    return data[:: dtype.storage]  # bool: the lowest byte of each word

@@ -40,7 +40,9 @@ class DType:
     digits: int = 0
     """Of floats: bits of precision, the leading 1 included."""
     lowest: int = 0
-    """Of floats: the exponent of the smallest normal number, 2**lowest; the largest numbers lie below 2**(2 - lowest)."""
+    """Of floats: the exponent of the smallest normal number, 2**lowest; the largest numbers lie below 2**(2 - lowest), where there are infinities."""
+    most: float = math.inf
+    """Of floats without infinities: the largest number, which whatever lies beyond becomes, as in PyTorch."""
 
     def __repr__(self) -> str:
         return f"dtypes.{self.name}"
@@ -60,17 +62,18 @@ class DType:
 
     @property
     def min(self) -> Scalar:
-        """Smallest value: -inf for floats. Index has no smallest value and raises."""
+        """Smallest value: -inf for floats that have it. Index has no smallest value and raises."""
         return _LIMITS[self.name][0]
 
     @property
     def max(self) -> Scalar:
-        """Largest value: inf for floats. Index has no largest value and raises."""
+        """Largest value: inf for floats that have it. Index has no largest value and raises."""
         return _LIMITS[self.name][1]
 
     def holds(self, other: DType) -> bool:
         """True when every value of another float type is one of this type."""
-        return self.digits >= other.digits and self.lowest <= other.lowest and self.lowest - self.digits <= other.lowest - other.digits
+        reaches = self.most == math.inf or other is self
+        return reaches and self.digits >= other.digits and self.lowest <= other.lowest and self.lowest - self.digits <= other.lowest - other.digits
 
     def round(self, value: Scalar) -> Scalar:
         """Return `value` as an element of this type: integers wrap, floats round to nearest, ties to even."""
@@ -81,16 +84,18 @@ class dtypes:  # noqa: N801 - the name users of this family of libraries type
     """All element types, by name."""
 
     bool: Final = DType("bool", "bool", 1, 4)
-    uint8: Final = DType("uint8", "uint", 8, 0)
-    uint16: Final = DType("uint16", "uint", 16, 0)
+    uint8: Final = DType("uint8", "uint", 8, 1)
+    uint16: Final = DType("uint16", "uint", 16, 2)
     uint32: Final = DType("uint32", "uint", 32, 4)
     uint64: Final = DType("uint64", "uint", 64, 0)
-    int8: Final = DType("int8", "int", 8, 0)
-    int16: Final = DType("int16", "int", 16, 0)
+    int8: Final = DType("int8", "int", 8, 1)
+    int16: Final = DType("int16", "int", 16, 2)
     int32: Final = DType("int32", "int", 32, 4)
     int64: Final = DType("int64", "int", 64, 0)
+    float8_e4m3: Final = DType("float8_e4m3", "float", 8, 1, digits=4, lowest=-6, most=448.0)
+    float8_e5m2: Final = DType("float8_e5m2", "float", 8, 1, digits=3, lowest=-14)
     float16: Final = DType("float16", "float", 16, 2, digits=11, lowest=-14)
-    bfloat16: Final = DType("bfloat16", "float", 16, 4, digits=8, lowest=-126)
+    bfloat16: Final = DType("bfloat16", "float", 16, 2, digits=8, lowest=-126)
     float32: Final = DType("float32", "float", 32, 4, digits=24, lowest=-126)
     float64: Final = DType("float64", "float", 64, 0, digits=53, lowest=-1022)
     index: Final = DType("index", "index", 0, 0)
@@ -111,6 +116,8 @@ _WIDER: Final[dict[DType, tuple[DType, ...]]] = {
     dtypes.int32: (dtypes.int64,),
     dtypes.uint64: (dtypes.float16, dtypes.bfloat16),
     dtypes.int64: (dtypes.float16, dtypes.bfloat16),
+    dtypes.float8_e4m3: (dtypes.float16, dtypes.bfloat16),
+    dtypes.float8_e5m2: (dtypes.float16, dtypes.bfloat16),
     dtypes.float16: (dtypes.float32,),
     dtypes.bfloat16: (dtypes.float32,),
     dtypes.float32: (dtypes.float64,),
@@ -181,18 +188,20 @@ def _wide(value: Scalar) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _round_narrow(digits: int, lowest: int, value: Scalar) -> float:
+def _round_narrow(digits: int, lowest: int, most: float, value: Scalar) -> float:
     """To a float that Python cannot pack, by way of float32."""
     single = _pack_round("f", value)
+    if abs(single) >= most < math.inf:
+        return math.copysign(most, single)
     if not math.isfinite(single):
         return single
     unit = max(math.frexp(single)[1] - 1, lowest) - digits + 1
     rounded = math.copysign(math.ldexp(round(math.ldexp(single, -unit)), unit), single)
-    return rounded if abs(rounded) < math.ldexp(1, 2 - lowest) else math.copysign(math.inf, single)
+    return rounded if most < math.inf or abs(rounded) < math.ldexp(1, 2 - lowest) else math.copysign(math.inf, single)
 
 
 _ROUND: Final[dict[str, Callable[[Scalar], Scalar]]] = {
-    **{d.name: partial(_round_narrow, d.digits, d.lowest) for d in ALL if d.is_float},
+    **{d.name: partial(_round_narrow, d.digits, d.lowest, d.most) for d in ALL if d.is_float},
     "bool": bool,
     "index": int,
     "float64": _wide,
@@ -203,7 +212,7 @@ _ROUND: Final[dict[str, Callable[[Scalar], Scalar]]] = {
 }
 _LIMITS: Final[dict[str, tuple[Scalar, Scalar]]] = {
     "bool": (False, True),
-    **{d.name: (-math.inf, math.inf) for d in ALL if d.kind == "float"},
+    **{d.name: (-d.most, d.most) for d in ALL if d.kind == "float"},
     **{f"int{n}": (-(1 << (n - 1)), (1 << (n - 1)) - 1) for n in (8, 16, 32, 64)},
     **{f"uint{n}": (0, (1 << n) - 1) for n in (8, 16, 32, 64)},
 }

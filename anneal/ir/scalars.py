@@ -118,7 +118,7 @@ _FINISH: Final[dict[DType, Callable[[_Number], Scalar]]] = {
     **{d: _signed(d.bits) for d in (dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)},
     **{d: _unsigned(d.bits) for d in (dtypes.uint8, dtypes.uint16, dtypes.uint32, dtypes.uint64)},
 }
-_UPPER: Final = {dtypes.bfloat16: dtypes.float32}
+_UPPER: Final = {dtypes.bfloat16: dtypes.float32, dtypes.float8_e5m2: dtypes.float16}
 """Floats whose bits are the upper ones of a wider float."""
 _BIT_CODES: Final = {
     **{("uint", bits): code for bits, code in ((8, "B"), (16, "H"), (32, "I"), (64, "Q"))},
@@ -156,18 +156,35 @@ def bitcast_value(value: Scalar, source: DType | None, target: DType) -> Scalar:
     """The bits of `value`, of dtype `source`, read as `target`, of the same width."""
     if source is None or source.bits != target.bits or dtypes.bool in (source, target) or not target.bits:
         raise DTypeError(f"cannot bitcast {source.name if source else 'a value of unknown dtype'} to {target.name}: the widths must be the same")
-    return _from_bits(_to_bits(value, source), target)
+    return from_bits(to_bits(value, source), target)
 
 
-def _to_bits(value: Scalar, dtype: DType) -> bytes:
+def _e4m3(byte: int) -> float:
+    """The value of a float8_e4m3: a sign, 4 bits of exponent with a bias of 7, 3 of fraction; NaN where all but the sign are 1."""
+    exponent, fraction = byte >> 3 & 15, byte & 7
+    size = math.nan if byte & 127 == 127 else math.ldexp(8 * (exponent > 0) + fraction, max(exponent, 1) - 10)
+    return -size if byte & 128 else size
+
+
+_E4M3: Final = [_e4m3(byte) for byte in range(256)]
+_E4M3_BYTES: Final = {(value, math.copysign(1, value)): byte for byte, value in enumerate(_E4M3) if not math.isnan(value)}
+
+
+def to_bits(value: Scalar, dtype: DType) -> bytes:
+    """The bits of a value of `dtype`, lowest byte first."""
+    if dtype is dtypes.float8_e4m3:
+        return bytes((_E4M3_BYTES.get((float(value), math.copysign(1, value)), 127),))
     if (wider := _UPPER.get(dtype)) is not None:
-        return _to_bits(value, wider)[-(dtype.bits // 8) :]
+        return to_bits(value, wider)[-(dtype.bits // 8) :]
     return struct.pack("<" + _BIT_CODES[dtype.kind, dtype.bits], value)
 
 
-def _from_bits(data: bytes, dtype: DType) -> Scalar:
+def from_bits(data: bytes, dtype: DType) -> Scalar:
+    """The value of `dtype` with these bits, lowest byte first."""
+    if dtype is dtypes.float8_e4m3:
+        return _E4M3[data[0]]
     if (wider := _UPPER.get(dtype)) is not None:
-        return _from_bits(bytes((wider.bits - dtype.bits) // 8) + data, wider)
+        return from_bits(bytes((wider.bits - dtype.bits) // 8) + data, wider)
     value: Scalar = struct.unpack("<" + _BIT_CODES[dtype.kind, dtype.bits], data)[0]
     return dtype.round(value)  # one NaN only
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from anneal.codegen.bind import Bound
 from anneal.codegen.program import Program
 from anneal.codegen.target import UNIT, Target
 from anneal.errors import CompileError
-from anneal.ir.dtype import DType
+from anneal.ir.dtype import DType, dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Shape, shape, show
@@ -31,31 +31,48 @@ MOST: Final = 24
 _COMPUTES: Final = frozenset({Ops.REDUCE_AXIS, Ops.GATHER})
 
 
-def buffer_bytes(dims: Shape, dtype: DType) -> int:
-    """Bytes of a buffer: at least one element, a multiple of 4."""
-    return -(-max(1, elements(dims)) * dtype.storage // UNIT) * UNIT
+class Given(NamedTuple):
+    """The program as it was before elements were packed into words."""
+
+    inputs: Sequence[UOp]
+    """The PARAMs by slot."""
+    outputs: Sequence[UOp]
+    words: Mapping[UOp, UOp]
+    """The words of each input whose elements are packed."""
 
 
-def assemble(
-    inputs: Sequence[UOp], scheduled: Schedule, bound: Sequence[Bound], programs: Sequence[Program], texts: Sequence[tuple[str, str]], target: Target
-) -> Plan:
-    """The plan of a scheduled program over PARAMs by slot. `texts` are WGSL and instructions of each kernel."""
-    buffers = [PlanBuffer("input", p.dtype.name, ints(shape(p)), buffer_bytes(shape(p), p.dtype)) for p in inputs]
-    place: dict[UOp, int] = {p: i for i, p in enumerate(inputs)}
+def buffer_bytes(dims: Shape, width: int) -> int:
+    """Bytes of a buffer of elements of some bytes: at least one element, a multiple of 4."""
+    return -(-max(1, elements(dims)) * width // UNIT) * UNIT
+
+
+def _width(dtype: DType, target: Target) -> int:
+    """Bytes of an element that only kernels see."""
+    return dtype.storage if dtype is dtypes.float16 and target.float16 else UNIT
+
+
+def assemble(given: Given, scheduled: Schedule, bound: Sequence[Bound], programs: Sequence[Program], texts: Sequence[tuple[str, str]], target: Target) -> Plan:
+    """The plan of a scheduled program. `texts` are WGSL and instructions of each kernel."""
+    inputs = given.inputs
+    buffers = [PlanBuffer("input", p.dtype.name, ints(shape(p)), buffer_bytes(shape(p), p.dtype.storage)) for p in inputs]
+    place: dict[UOp, int] = {given.words.get(p, p): i for i, p in enumerate(inputs)}
+    known = {words: value for value, words in given.words.items() if value.op is Ops.PARAM}
     outputs = []
-    for value in scheduled.outputs:
-        memory = scheduled.physical(scheduled.buffers.get(value, value))
+    for value, stored in zip(given.outputs, scheduled.outputs, strict=True):
+        memory = scheduled.physical(scheduled.buffers.get(stored, stored))
         if memory not in place:
             place[memory] = len(buffers)
-            buffers.append(PlanBuffer("output", value.dtype.name, ints(shape(value)), buffer_bytes(shape(value), value.dtype)))
+            buffers.append(PlanBuffer("output", value.dtype.name, ints(shape(value)), buffer_bytes(shape(value), value.dtype.storage)))
+        if stored.dtype is not value.dtype:
+            known.setdefault(memory, value)
         outputs.append(place[memory])
-    temporaries = _temporaries(bound, place)
+    temporaries = _temporaries(bound, place, target)
     buffers += temporaries
     for b in buffers:
         if isinstance(b.bytes, int) and b.bytes > target.binding_bytes:
             raise CompileError(f"a {b.role} of {b.dtype}{show(b.shape)} needs {b.bytes} bytes; a binding of this target holds {target.binding_bytes}: split it")  # type: ignore[arg-type]
     names: dict[str, int] = {}
-    shared = _Shared(scheduled, place, {m: u for u, m in scheduled.buffers.items()}, {d.node: (i, d) for i, d in enumerate(scheduled.decisions)})
+    shared = _Shared(scheduled, place, known, {m: u for u, m in scheduled.buffers.items()}, {d.node: (i, d) for i, d in enumerate(scheduled.decisions)})
     kernels = tuple(
         _kernel(body, b, program, text, _unique(kernel_name(body), names), shared)
         for body, b, program, text in zip(scheduled.bodies, bound, programs, texts, strict=True)
@@ -70,7 +87,7 @@ def assemble(
     return Plan(target, tuple(buffers), kernels, tuple(outputs), tuple(written), {}, stats)
 
 
-def _temporaries(bound: Sequence[Bound], place: dict[UOp, int]) -> list[PlanBuffer]:
+def _temporaries(bound: Sequence[Bound], place: dict[UOp, int], target: Target) -> list[PlanBuffer]:
     """Temporaries in shared buffers; adds where each lies to `place`."""
     first: dict[UOp, int] = {}
     last: dict[UOp, int] = {}
@@ -80,13 +97,15 @@ def _temporaries(bound: Sequence[Bound], place: dict[UOp, int]) -> list[PlanBuff
                 first.setdefault(memory, i)
                 last[memory] = i
     values = list(first)
-    lives = {n: Life(first[m], last[m], buffer_bytes(shape(m), m.dtype)) for n, m in enumerate(values)}
+    lives = {n: Life(first[m], last[m], buffer_bytes(shape(m), _width(m.dtype, target))) for n, m in enumerate(values)}
     chosen, sizes = share(lives)
     made: dict[int, PlanBuffer] = {}
     start = 1 + max(place.values(), default=-1)
     for n, memory in enumerate(values):
         place[memory] = start + chosen[n]
-        made.setdefault(chosen[n], PlanBuffer("temporary", memory.dtype.name, (sizes[chosen[n]] // memory.dtype.storage,), sizes[chosen[n]]))
+        dtype = dtypes.uint32 if memory.dtype.storage < UNIT and memory.dtype is not dtypes.float16 else memory.dtype
+        size = sizes[chosen[n]]
+        made.setdefault(chosen[n], PlanBuffer("temporary", dtype.name, (size // _width(dtype, target),), size))
     return [made[i] for i in range(len(sizes))]
 
 
@@ -97,6 +116,8 @@ class _Shared:
     scheduled: Schedule
     place: dict[UOp, int]
     """Which of the plan's buffers each memory is."""
+    known: dict[UOp, UOp]
+    """What memory of packed elements holds."""
     values: dict[UOp, UOp]
     """The value that each BUFFER stands for."""
     decisions: dict[UOp, tuple[int, Decision]]
@@ -134,6 +155,7 @@ def _bindings(body: Body, bound: Bound, shared: _Shared) -> tuple[Binding, ...]:
     graph = toposort(body.sink)
     held = {physical(u): shared.values.get(u, u) for u in graph if u.op in MEMORY}
     held |= {shared.memory(root): root for root in body.roots}
+    held |= {m: shared.known[m] for m in held if m in shared.known}
     loaded = {physical(u.src[0]) for u in graph if u.op is Ops.LOAD}
     return tuple(
         Binding(shared.place[m], i < bound.written, i < bound.written and m in loaded, label(held[m]), held[m].dtype.name, ints(shape(held[m])))

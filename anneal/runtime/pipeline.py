@@ -25,7 +25,6 @@ from anneal.codegen.tiles import lower_tiled, tiling_for
 from anneal.codegen.wgsl import joined, written
 from anneal.errors import CompileError, UsageError
 from anneal.ir import build
-from anneal.ir.dtype import dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape, show
@@ -34,9 +33,10 @@ from anneal.ir.uop import UOp, structural_key
 from anneal.rewrite import session
 from anneal.rewrite.session import Session
 from anneal.rewrite.trace import Snapshot
-from anneal.runtime.assemble import assemble, notes
+from anneal.runtime.assemble import Given, assemble, notes
 from anneal.runtime.plan import Plan
 from anneal.schedule.assigns import single_assigns
+from anneal.schedule.packing import pack
 from anneal.schedule.schedule import Schedule, schedule
 
 
@@ -51,6 +51,8 @@ class Compilation:
     """The PARAMs by slot; simplification may leave some unread."""
     uops: int
     """Nodes of the program as it was given."""
+    words: dict[UOp, UOp] = field(default_factory=dict)
+    """After `kernels`: the words of each input whose elements are packed."""
     scheduled: Schedule | None = None
     """After `kernels`."""
     bound: list[Bound] = field(default_factory=list)
@@ -90,13 +92,12 @@ def _same_shape(old: UOp, new: UOp) -> UOp:
 def _simplify(work: Compilation) -> None:
     table = rules.table("after_autodiff", *rules.TENSOR)
     work.sink = session.apply((work.sink,), table, fix=_same_shape)[0]
-    if not work.target.float16 and (half := next((u for u in toposort(work.sink) if u.dtype is dtypes.float16), None)) is not None:
-        where = f" (line {half.origin[1]} of {half.origin[0]})" if half.origin else ""
-        raise CompileError(f"this target does not compute in float16{where}: cast to float32 or bfloat16, or compile for a device that offers shader-f16")
 
 
 def _schedule(work: Compilation) -> None:
-    work.scheduled = schedule(work.sink, work.target.storage_buffers)
+    packed = pack(work.sink, half=work.target.float16)
+    work.words = packed.words
+    work.scheduled = schedule(packed.sink, work.target.storage_buffers)
 
 
 def _lower(work: Compilation) -> None:
@@ -113,7 +114,7 @@ def _lower(work: Compilation) -> None:
 
 def _instructions(sink: UOp, outer: frozenset[UOp] | None, target: Target, lines: tuple[str, ...]) -> Program:
     tiling = tiling_for(sink, target) if outer is None else None
-    return lower(sink, choose(sink, outer, target), target, lines) if tiling is None else lower_tiled(sink, tiling, lines)
+    return lower(sink, choose(sink, outer, target), target, lines) if tiling is None else lower_tiled(sink, tiling, lines, target)
 
 
 def _write(work: Compilation) -> None:
@@ -121,11 +122,12 @@ def _write(work: Compilation) -> None:
     lines = {p: written(p) for p in dict.fromkeys(work.programs)}
     texts = {p: (joined(of), print_program(p.instructions)) for p, of in lines.items()}
     work.lines = tuple(tuple(line.uops for line in lines[p]) for p in work.programs)
-    work.plan = assemble(work.inputs, work.scheduled, work.bound, work.programs, [texts[p] for p in work.programs], work.target)
+    given = Given(work.inputs, work.sink.src, work.words)
+    work.plan = assemble(given, work.scheduled, work.bound, work.programs, [texts[p] for p in work.programs], work.target)
 
 
 STAGES: Final[tuple[Stage, ...]] = (
-    Stage("simplified", "no rule of the tensor groups matches; shapes are as before; the target has every dtype", _simplify),
+    Stage("simplified", "no rule of the tensor groups matches; shapes are as before", _simplify),
     Stage("kernels", "every value is computed in place, shared by a workgroup or stored; movement ops are gone; each body binds few enough buffers", _schedule),
     Stage("lowered", "each body is a list of instructions whose loops, conditions and barriers nest", _lower),
     Stage("wgsl", "a plan: WGSL, bindings and dispatches as plain data", _write),

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from anneal.analysis.bounds import hi
+from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Op, Ops
 from anneal.ir.shape import Shape, shape
 from anneal.ir.uop import UOp
@@ -59,11 +60,23 @@ def _facts(node: UOp, table: dict[UOp, Facts], stored: Collection[UOp]) -> Facts
     below = [_LOADED if s in stored else table[s] for s in dict.fromkeys(node.src)]
     count = elements(shape(node))
     heavy = node.op is not Ops.GATHER and any(f.heavy and elements(shape(s)) >= count for s, f in zip(dict.fromkeys(node.src), below, strict=True))
-    own = _SLOW.get(node.op, 1) if node.op.elementwise and not (_widens(node) and below == [_LOADED]) else 0
+    if _decodes(node) and below[0] == _LOADED and all(f.loads == 0 and f.flops <= 1 for f in below[1:]):
+        return _LOADED
+    own = _SLOW.get(node.op, 1) if node.op.elementwise else 0
     loads = sum(f.loads for f in below) + (node.op is Ops.GATHER)
     return Facts(min(CAP, loads), min(CAP, own + sum(f.flops for f in below)), heavy)
 
 
-def _widens(node: UOp) -> bool:
-    """True for a float as a wider one. Of what is only loaded that is a part of the load, which moves fewer bytes than one of the wider float would."""
-    return node.op is Ops.CAST and node.src[0].dtype.is_float and node.dtype.holds(node.src[0].dtype)
+def _decodes(node: UOp) -> bool:
+    """True for a float as a wider one, and for what takes an element out of a word (`packing`).
+
+    Of what is only loaded that is a part of the load, which moves fewer bytes than one of what it makes would.
+    """
+    if not node.src:
+        return False
+    source, goal = node.src[0].dtype, node.dtype
+    if node.op is Ops.CAST and source.is_float:
+        return goal.is_float and goal.holds(source)
+    if node.op is Ops.CAST:
+        return (source is dtypes.uint32 and goal.kind == "uint") or (source.bits in (8, 16) and goal.is_int)
+    return (node.op is Ops.SHR and source is dtypes.uint32) or (node.op is Ops.BITCAST and source.bits in (8, 16))

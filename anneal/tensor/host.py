@@ -1,7 +1,7 @@
 """Numbers of the host, as Python or NumPy holds them, to and from the bytes of a buffer.
 
-A buffer is little endian: bool as a 32-bit 0 or 1, float16 in 2 bytes (the whole rounded up to 4), bfloat16 as the float32 of the same
-value, everything else in 4 bytes. Python numbers and 64-bit arrays become 32-bit; an integer that does not fit is an error.
+A buffer is little endian: bool as a 32-bit 0 or 1, everything else in as many bytes as its dtype has, the whole rounded up to 4.
+Python numbers and 64-bit arrays become 32-bit; an integer that does not fit is an error.
 
 >>> encode([[1, 2], [3, 4]]).shape
 (2, 2)
@@ -20,12 +20,27 @@ from typing import Any, Final, NamedTuple
 
 from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir.build import check_storable
-from anneal.ir.dtype import DType, Scalar, by_name, dtypes
+from anneal.ir.dtype import TENSOR_DTYPES, DType, Scalar, by_name, dtypes
+from anneal.ir.scalars import from_bits, to_bits
 
-_CODES: Final = {dtypes.float32: "f", dtypes.bfloat16: "f", dtypes.int32: "i", dtypes.uint32: "I", dtypes.bool: "I"}
-_ROUNDED: Final = frozenset({dtypes.bfloat16})
-"""Dtypes that a buffer holds as float32 of the same value."""
+_CODES: Final = {
+    dtypes.float32: "f",
+    dtypes.int32: "i",
+    dtypes.uint32: "I",
+    dtypes.bool: "I",
+    dtypes.int16: "h",
+    dtypes.uint16: "H",
+    dtypes.int8: "b",
+    dtypes.uint8: "B",
+}
+_ROUNDED: Final = frozenset({dtypes.bfloat16, dtypes.float8_e4m3, dtypes.float8_e5m2})
+"""Floats that neither Python nor NumPy has: rounded and packed here."""
 _NUMPY: Final = {"f": dtypes.float32, "i": dtypes.int32, "u": dtypes.uint32, "b": dtypes.bool}
+_KINDS: Final = {
+    **{d: f"<{d.kind[0]}{d.storage}" for d in TENSOR_DTYPES if d not in _ROUNDED and d is not dtypes.bool},
+    dtypes.bool: "<u4",
+}
+"""The NumPy type of what lies in a buffer."""
 _NUMBERS: Final = {bool, int, float}
 
 
@@ -62,7 +77,9 @@ def pack(values: Iterable[Scalar], dtype: DType) -> bytes:
         return padded(struct.pack(f"<{len(halves)}e", *halves))
     if dtype is dtypes.float32:
         return _little(array("f", values))
-    return _little(array(_CODES[dtype], (dtype.round(v) for v in values)))
+    if dtype in _CODES:
+        return padded(_little(array(_CODES[dtype], (dtype.round(v) for v in values))))
+    return padded(b"".join([to_bits(dtype.round(v), dtype) for v in values]))
 
 
 def padded(data: bytes) -> bytes:
@@ -78,7 +95,10 @@ def _little(values: array[Any]) -> bytes:
 
 def decode(data: bytes | memoryview, dtype: DType, count: int) -> list[Scalar]:
     """The first `count` elements of a buffer's bytes as Python numbers."""
-    code = "e" if dtype is dtypes.float16 else _CODES[dtype]
+    code = "e" if dtype is dtypes.float16 else _CODES.get(dtype)
+    if code is None:
+        size = dtype.storage
+        return [from_bits(bytes(data[i * size : (i + 1) * size]), dtype) for i in range(count)]
     values = struct.unpack_from(f"<{count}{code}", data)
     return [bool(v) for v in values] if dtype is dtypes.bool else list(values)
 
@@ -95,14 +115,15 @@ def nest(flat: list[Scalar], shape: Sequence[int]) -> Any:
 
 
 def to_numpy(data: bytes | memoryview, shape: Sequence[int], dtype: DType) -> Any:
-    """A buffer's bytes as a NumPy array of its own; bfloat16 as float32."""
+    """A buffer's bytes as a NumPy array of its own; bfloat16 and float8 as float32."""
     try:
         import numpy as np
     except ImportError as error:
         raise UsageError("NumPy is not installed here: use tolist() or data()") from error
 
-    kinds = {dtypes.float16: "<f2", dtypes.int32: "<i4", dtypes.uint32: "<u4", dtypes.bool: "<u4"}
-    values = np.frombuffer(data, dtype=kinds.get(dtype, "<f4"), count=prod(shape)).reshape(tuple(shape))
+    if dtype in _ROUNDED:
+        return np.array(decode(data, dtype, prod(shape)), np.float32).reshape(tuple(shape))
+    values = np.frombuffer(data, dtype=_KINDS[dtype], count=prod(shape)).reshape(tuple(shape))
     return values != 0 if dtype is dtypes.bool else values.copy()
 
 
@@ -176,8 +197,7 @@ def _encode_array(data: Any, dtype: DType | None) -> Encoded:
     if chosen is not dtypes.float16 and (chosen in _ROUNDED or (chosen.is_int and values.dtype.kind == "f")):
         return Encoded(pack(values.reshape(-1).tolist(), chosen), values.shape, chosen)
     with np.errstate(over="ignore"):
-        kind = {"float16": "<f2", "float32": "<f4", "int32": "<i4", "uint32": "<u4"}.get(chosen.name, "?")
-        packed = values.astype(kind).astype("<u4") if chosen is dtypes.bool else values.astype(kind)
+        packed = values.astype("?").astype("<u4") if chosen is dtypes.bool else values.astype(_KINDS[chosen])
     return Encoded(padded(packed.tobytes()), values.shape, chosen)
 
 
@@ -185,8 +205,8 @@ def _array_dtype(kind: Any) -> DType:
     """The element type that an array's own becomes: the same width, or 32 bits."""
     if kind.kind == "f" and kind.itemsize == 2:
         return dtypes.float16
-    if kind.kind == "u" and kind.itemsize < 4:
-        return dtypes.int32
+    if kind.kind in "iu" and kind.itemsize < dtypes.int32.storage:
+        return by_name(kind.name)
     if kind.kind not in _NUMPY:
         names = ", ".join(d.name for d in map(by_name, ("float32", "float16", "int32", "uint32", "bool")))
         raise DTypeError(f"a tensor cannot hold NumPy's {kind}: convert the array to one of {names} first")

@@ -53,7 +53,7 @@ class Values(Core):
         return float(self.item())
 
     def data(self) -> memoryview:
-        """The values as little-endian bytes in row-major order: bool in 4 bytes, bfloat16 as float32."""
+        """The values as little-endian bytes in row-major order: bool in 4 bytes, the rest as wide as their dtype."""
         return memoryview(self._bytes())[: self.numel() * self.dtype.storage]
 
     def tolist(self) -> Any:
@@ -61,7 +61,7 @@ class Values(Core):
         return host.nest(host.decode(self._bytes(), self.dtype, self.numel()), realize.sizes(self.uop))
 
     def numpy(self) -> Any:
-        """The values as a NumPy array of their own; bfloat16 as float32."""
+        """The values as a NumPy array of their own; bfloat16 and float8 as float32."""
         return host.to_numpy(self._bytes(), realize.sizes(self.uop), self.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

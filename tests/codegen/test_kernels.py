@@ -12,7 +12,7 @@ from schedule_samples import PORTABLE, SAMPLES, given, plan_of
 
 import anneal
 from anneal import CompileError, Plan, Target, Tensor
-from anneal.codegen.wgsl import literal, storage_type, wgsl_type
+from anneal.codegen.types import literal, wgsl_type
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
@@ -269,6 +269,5 @@ def test_literals(value: Any, dtype: Any, text: str) -> None:
 
 def test_types() -> None:
     assert [wgsl_type(d) for d in (dtypes.float32, dtypes.bfloat16, dtypes.float16, dtypes.bool, dtypes.index)] == ["f32", "f32", "f16", "bool", "i32"]
-    assert storage_type(dtypes.bool) == "u32"
     with pytest.raises(CompileError, match="WGSL has no float64"):
         wgsl_type(dtypes.float64)

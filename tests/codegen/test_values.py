@@ -22,12 +22,18 @@ VALUES: Final[dict[DType, tuple[Scalar, ...]]] = {
     dtypes.bool: (False, True),
     dtypes.int32: (0, 1, -1, 2, 3, -3, 7, -7, 31, 32, 33, 65536, -(2**31), 2**31 - 1, 2_000_000_000, -1_999_999_999),
     dtypes.uint32: (0, 1, 2, 3, 7, 31, 32, 33, 65536, 2**31, 2**32 - 1, 3_000_000_000),
+    dtypes.int16: (0, 1, -1, 2, 3, -3, 7, -7, 15, 16, 33, 255, -(2**15), 2**15 - 1, 30_000, -20_001),
+    dtypes.uint16: (0, 1, 2, 3, 7, 15, 16, 33, 255, 2**15, 2**16 - 1, 40_000),
+    dtypes.int8: (0, 1, -1, 2, 3, -3, 7, -7, 8, 31, 33, -128, 127, 100, -99),
+    dtypes.uint8: (0, 1, 2, 3, 7, 8, 31, 33, 128, 255, 200),
+    dtypes.float8_e4m3: (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 3.0, -7.0, 96.0, 2.0**-9, 448.0, -448.0, 2.0**-6, NAN),
+    dtypes.float8_e5m2: (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 3.0, -7.0, 96.0, 2.0**-16, 57344.0, -57344.0, INF, -INF, NAN),
     dtypes.float32: (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 3.0, -7.25, 100.0, 16777217.0, 1e30, -1e30, INF, -INF, NAN),
     dtypes.float16: (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 3.0, -7.25, 100.0, 2049.0, 65504.0, -65504.0, INF, -INF, NAN),
     dtypes.bfloat16: (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 3.0, -7.25, 100.0, 257.0, 1e30, -1e30, INF, -INF, NAN),
 }
-_NEAR: Final = {dtypes.float32: 4e-6, dtypes.float16: 2e-3, dtypes.bfloat16: 1e-2}
-_NEAR_REDUCED: Final = {dtypes.float16: 0.05, dtypes.bfloat16: 0.05}
+_NEAR: Final = {dtypes.float32: 4e-6, dtypes.float16: 2e-3, dtypes.bfloat16: 1e-2, dtypes.float8_e4m3: 0.125, dtypes.float8_e5m2: 0.25}
+_NEAR_REDUCED: Final = {dtypes.float16: 0.05, dtypes.bfloat16: 0.05, dtypes.float8_e4m3: 0.25, dtypes.float8_e5m2: 0.5}
 _ROUNDED: Final = frozenset({Ops.EXP2, Ops.LOG2, Ops.SIN, Ops.SQRT, Ops.DIV})
 """Operations that WGSL does not define to the last bit."""
 

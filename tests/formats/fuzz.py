@@ -265,7 +265,9 @@ def _counted(chosen: Format, data: bytes, counts: Counts) -> Mapping[str, Tensor
 
 
 def _compare(chosen: Format, data: bytes, loaded: Mapping[str, Tensor]) -> None:
-    """The format's own package loads the same numbers."""
+    """The format's own package loads the same numbers, where NumPy, which it gives them in, has their types."""
+    if any(tensor.dtype.is_float and tensor.dtype.bits == 8 for tensor in loaded.values()):
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

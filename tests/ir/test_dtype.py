@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from anneal.errors import DTypeError
 from anneal.ir.dtype import ALL, TENSOR_DTYPES, DType, by_name, dtypes, promote
+from anneal.ir.scalars import from_bits, to_bits
 
 _USER = [d for d in ALL if d is not dtypes.index]
 
@@ -125,4 +126,36 @@ def test_unknown_name_lists_the_dtypes() -> None:
 
 
 def test_tensor_dtypes_are_the_storable_ones() -> None:
-    assert [d.name for d in TENSOR_DTYPES] == ["bool", "uint32", "int32", "float16", "bfloat16", "float32"]
+    assert [d.name for d in TENSOR_DTYPES] == [
+        "bool",
+        "uint8",
+        "uint16",
+        "uint32",
+        "int8",
+        "int16",
+        "int32",
+        "float8_e4m3",
+        "float8_e5m2",
+        "float16",
+        "bfloat16",
+        "float32",
+    ]
+
+
+@pytest.mark.parametrize(("dtype", "theirs"), [(dtypes.float8_e4m3, torch.float8_e4m3fn), (dtypes.float8_e5m2, torch.float8_e5m2)], ids=str)
+@given(value=st.floats(width=32))
+def test_floats_of_8_bits_round_as_torch(dtype: DType, theirs: torch.dtype, value: float) -> None:
+    wanted = torch.tensor(value, dtype=torch.float32).to(theirs).float().item()
+    assert dtype.round(value) == wanted or (math.isnan(dtype.round(value)) and math.isnan(wanted))
+
+
+@pytest.mark.parametrize(("dtype", "theirs"), [(dtypes.float8_e4m3, torch.float8_e4m3fn), (dtypes.float8_e5m2, torch.float8_e5m2)], ids=str)
+def test_the_bits_of_floats_of_8_bits_are_torch_s(dtype: DType, theirs: torch.dtype) -> None:
+    for byte in range(256):
+        value, wanted = from_bits(bytes((byte,)), dtype), torch.tensor([byte], dtype=torch.uint8).view(theirs).float().item()
+        assert isinstance(value, float)
+        if math.isnan(wanted):
+            assert math.isnan(value)
+        else:
+            assert (value, math.copysign(1, value)) == (wanted, math.copysign(1, wanted))
+            assert to_bits(value, dtype) == bytes((byte,))

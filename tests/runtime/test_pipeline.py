@@ -135,10 +135,13 @@ def test_a_buffer_larger_than_a_binding_is_an_error() -> None:
         anneal.compile(given(1000) + 1, target=Target(binding_bytes=1024))
 
 
-def test_float16_without_the_feature_is_an_error_that_names_the_line() -> None:
-    with pytest.raises(CompileError, match=r"float16.*line \d+ of .*test_pipeline.py"):
-        anneal.compile(given(10).half() * 2, target=PORTABLE)
-    assert len(anneal.compile(given(10).half() * 2, target=Target(float16=True)).kernels) == 1
+def test_float16_is_computed_in_float32_where_the_device_has_none() -> None:
+    packed, native = (anneal.compile(given(10).half() * 2, target=target) for target in (PORTABLE, Target(float16=True)))
+    assert len(packed.kernels) == len(native.kernels) == 1
+    assert "enable f16" not in packed.kernels[0].wgsl
+    assert "enable f16" in native.kernels[0].wgsl
+    assert packed.buffers[-1] == native.buffers[-1], "a buffer is the same on every device"
+    assert (packed.buffers[-1].dtype, packed.buffers[-1].shape, packed.buffers[-1].bytes) == ("float16", (10,), 20)
 
 
 def test_sizes_known_at_run_time_are_an_error_yet() -> None:

@@ -32,8 +32,8 @@ DATA: list[tuple[Any, tuple[int, ...], DType, Any]] = [
     (np.arange(3), (3,), dtypes.int32, [0, 1, 2]),
     (np.array([0.5, 1e-3]), (2,), dtypes.float32, [0.5, float(np.float32(1e-3))]),
     (np.array([0.1], np.float16), (1,), dtypes.float16, [0.0999755859375]),
-    (np.array([200], np.uint8), (1,), dtypes.int32, [200]),
-    (np.array([-5], np.int8), (1,), dtypes.int32, [-5]),
+    (np.array([200], np.uint8), (1,), dtypes.uint8, [200]),
+    (np.array([-5], np.int8), (1,), dtypes.int8, [-5]),
     (np.array([2**32 - 1], np.uint64), (1,), dtypes.uint32, [2**32 - 1]),
     (np.array([True, False]), (2,), dtypes.bool, [True, False]),
     (np.array([1, 2, 3, 4], ">f4"), (4,), dtypes.float32, [1, 2, 3, 4]),
@@ -92,7 +92,11 @@ def test_buffers_are_little_endian() -> None:
     assert host.encode([1.0]).data == bytes.fromhex("0000803f")
     assert host.encode([True, False]).data == bytes.fromhex("0100000000000000")
     assert host.encode([1.0], dtypes.float16).data == bytes.fromhex("003c0000"), "filled up to 4 bytes"
-    assert host.encode([1.0], dtypes.bfloat16).data == bytes.fromhex("0000803f")
+    assert host.encode([1.0], dtypes.bfloat16).data == bytes.fromhex("803f0000")
+    assert host.encode([1.0, -2.0, 448.0], dtypes.float8_e4m3).data == bytes.fromhex("38c07e00")
+    assert host.encode([1.0, -2.0], dtypes.float8_e5m2).data == bytes.fromhex("3cc00000")
+    assert host.encode([1, -2, 127], dtypes.int8).data == bytes.fromhex("01fe7f00")
+    assert host.encode([1, 65535], dtypes.uint16).data == bytes.fromhex("0100ffff")
     assert bytes(Tensor([258]).data()) == array("i", [258]).tobytes()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import anneal
 from anneal import Target, Tensor, nn
-from anneal.errors import AnnealError, CompileError, UsageError
+from anneal.errors import AnnealError, UsageError
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
 from anneal.ir.ops import Ops
@@ -184,8 +184,6 @@ def test_wrong_stages_and_numbers_teach() -> None:
         Tensor([1.0]).graph("kernels").node(0)
     with pytest.raises(UsageError, match="did you mean 'shape'"):
         x.graph().find(shap="3")
-    with pytest.raises(CompileError, match="float16"):
-        x.half().graph("kernels", Target.portable())
 
 
 def test_looking_at_a_graph_computes_nothing_and_is_no_part_of_the_users_trace() -> None:

@@ -1,7 +1,8 @@
 """What each elementwise op does to NumPy values.
 
 A value is an array, a NumPy scalar, or for the dtype index and for bool also a Python number; operations keep to the value's own dtype, so
-that float32 is computed in float32. bfloat16 is held as float32 and rounded after each operation. Integers wrap; callers silence NumPy's
+that float32 is computed in float32. bfloat16 and the floats of 8 bits are held as float32 and rounded after each operation. Integers wrap;
+callers silence NumPy's
 warnings.
 
 >>> int(operation(Ops.IDIV, dtypes.int32, dtypes.int32)(np.int32(-7), np.int32(2)))
@@ -19,6 +20,7 @@ import numpy as np
 from anneal.errors import DeviceError
 from anneal.ir.dtype import TENSOR_DTYPES, DType, Scalar, dtypes
 from anneal.ir.ops import Op, Ops
+from anneal.ir.scalars import from_bits
 
 Value = Any
 """An array, a NumPy scalar or a Python number."""
@@ -28,8 +30,14 @@ HELD: Final[dict[DType, type[np.generic]]] = {
     dtypes.bool: np.bool_,
     dtypes.int32: np.int32,
     dtypes.uint32: np.uint32,
+    dtypes.int16: np.int16,
+    dtypes.uint16: np.uint16,
+    dtypes.int8: np.int8,
+    dtypes.uint8: np.uint8,
     dtypes.float16: np.float16,
     dtypes.bfloat16: np.float32,
+    dtypes.float8_e4m3: np.float32,
+    dtypes.float8_e5m2: np.float32,
     dtypes.float32: np.float32,
     dtypes.index: np.int64,
 }
@@ -102,7 +110,26 @@ def round_bfloat16(x: Value) -> Value:
     return np.where(np.isnan(x), x, rounded.view(np.float32))[()]
 
 
-_ROUNDING: Final[dict[DType, Function]] = {dtypes.bfloat16: round_bfloat16}
+def round_small(dtype: DType) -> Function:
+    """The function that rounds float32 values to a float of fewer bits: to nearest, ties to even."""
+    limit = np.float64(2.0 ** (2 - dtype.lowest))
+
+    def rounded(x: Value) -> Value:
+        value = np.asarray(x, np.float32)
+        unit = np.ldexp(np.float32(1), np.maximum(np.frexp(value)[1] - 1, dtype.lowest) - dtype.digits + 1)
+        near = np.copysign(np.rint(value / unit) * unit, value)
+        if dtype.most < np.inf:
+            return np.clip(near, -dtype.most, dtype.most)[()]
+        return np.where(np.abs(near) < limit, near, np.where(np.isnan(value), value, np.copysign(np.float32(np.inf), value)))[()]
+
+    return rounded
+
+
+_ROUNDING: Final[dict[DType, Function]] = {
+    dtypes.bfloat16: round_bfloat16,
+    dtypes.float8_e4m3: round_small(dtypes.float8_e4m3),
+    dtypes.float8_e5m2: round_small(dtypes.float8_e5m2),
+}
 """Dtypes that are held as float32, with the function that rounds to them."""
 _NUMBER: Final[dict[Op, Function]] = {
     Ops.EXP2: np.exp2,
@@ -156,14 +183,28 @@ def _whole(x: Value, target: DType) -> Value:
     return kept.astype(np.int64).astype(held(target))[()]
 
 
+_E4M3: Final = np.array([from_bits(bytes((byte,)), dtypes.float8_e4m3) for byte in range(256)], np.float32)
+_BITS: Final[dict[int, type[np.generic]]] = {1: np.uint8, 2: np.uint16, 4: np.uint32}
+
+
 def _to_bits(x: Value, dtype: DType) -> Value:
     if dtype is dtypes.bfloat16:
         return (np.asarray(x, np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    if dtype is dtypes.float8_e5m2:
+        return (np.asarray(x, np.float32).astype(np.float16).view(np.uint16) >> np.uint16(8)).astype(np.uint8)
+    if dtype is dtypes.float8_e4m3:
+        value = np.asarray(x, np.float32)
+        size = np.where(np.isnan(value), 127, np.searchsorted(_E4M3[:127], np.abs(value)))
+        return (size + 128 * np.signbit(value)).astype(np.uint8)
     raw = np.asarray(x, held(dtype))
-    return raw.view(np.uint16 if raw.itemsize == 2 else np.uint32)
+    return raw.view(_BITS[raw.itemsize])
 
 
 def _from_bits(bits: Value, dtype: DType) -> Value:
     if dtype is dtypes.bfloat16:
         return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)[()]
+    if dtype is dtypes.float8_e5m2:
+        return (bits.astype(np.uint16) << np.uint16(8)).view(np.float16).astype(np.float32)[()]
+    if dtype is dtypes.float8_e4m3:
+        return _E4M3[bits]
     return bits.view(held(dtype))[()]
