@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from anneal.errors import ShapeError, UsageError
 from anneal.ir import build
-from anneal.ir.dtype import promote
+from anneal.ir.dtype import DType, promote
 from anneal.ir.shape import show
 from anneal.tensor import shapes
 from anneal.tensor.products import Products
@@ -83,16 +83,16 @@ class Convolutions(Products):
         # (batch, groups, 1, OH, OW, inner, KH, KW) times (groups, out / groups, 1, 1, inner, KH, KW)
         x = windows.reshape(batch, groups, 1, inner, *plane, *kernel).permute(_channels_inside(count))
         w = weight.cast(dtype).reshape(groups, _part(out, groups), *(1,) * count, inner, *kernel)
-        result = (x._wide() * w._wide()).sum(tuple(range(-1 - count, 0)))._narrow_to(dtype).reshape(batch, out, *plane)
-        return result._biased(bias, what)
+        result = (x._wide() * w._wide()).sum(tuple(range(-1 - count, 0))).reshape(batch, out, *plane)
+        return result._biased(bias, dtype, what)
 
-    def _biased(self, bias: Self | None, what: str) -> Self:
-        """With a number for each channel added."""
+    def _biased(self, bias: Self | None, dtype: DType, what: str) -> Self:
+        """With a number for each channel added, and rounded to `dtype`."""
         if bias is None:
-            return self
+            return self._narrow_to(dtype)
         if bias.ndim != 1 or bias.shape[0] != self.shape[1]:
             raise ShapeError(f"{what}: bias must have shape {show(self.shape[1:2])}, a number for each channel of the result, not {show(bias.shape)}")
-        return self + bias.reshape(1, -1, *(1,) * (self.ndim - 2))
+        return (self + bias.reshape(1, -1, *(1,) * (self.ndim - 2)))._narrow_to(promote(dtype, bias.dtype))
 
     # Transposed.
 
@@ -148,8 +148,8 @@ class Convolutions(Products):
         x = x.shrink([None] * 4 + [(p, n - p) for n, p in zip(reach, cut, strict=True)] + [None] * count)
         plane = shapes.pair(x.shape[4 : 4 + count], "the plane", count)  # type: ignore[arg-type]
         w = weight.cast(dtype)._wide().reshape(groups, inner, out, *kernel).transpose(1, 2).reshape(groups, out, *ones, inner, *kernel)
-        result = (x.permute(_channels_inside(count)) * w).sum(tuple(range(-1 - count, 0)))._narrow_to(dtype)
-        return result.reshape(batch, _times(out, groups), *plane)._biased(bias, what)
+        result = (x.permute(_channels_inside(count)) * w).sum(tuple(range(-1 - count, 0)))
+        return result.reshape(batch, _times(out, groups), *plane)._biased(bias, dtype, what)
 
 
 def _channels_inside(count: int) -> list[int]:

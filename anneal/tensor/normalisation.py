@@ -1,6 +1,7 @@
 """Normalisation: mean 0 and variance 1 over some axes, then a scale and a shift, as layers need them.
 
-Statistics are computed in float32. `layernorm` and `batchnorm` are the bare arithmetic; the names with an underscore are PyTorch's functions.
+All is computed in float32 and rounded once, to the input's dtype. `layernorm` and `batchnorm` are the bare arithmetic; the names with an
+underscore are PyTorch's functions.
 
 >>> from anneal import Tensor
 >>> Tensor.arange(8).reshape(2, 4).float().layer_norm(4).shape
@@ -27,9 +28,16 @@ class Normalisation(Pools):
 
     def layernorm(self, axis: Axis = -1, eps: float = 1e-5) -> Self:
         """Mean 0 and variance 1 over the axes."""
+        return self._normalised(axis, eps)._rounded_like(self)
+
+    def _normalised(self, axis: Axis, eps: float) -> Self:
         x = self._floating()._wide()
         distance = x - x.mean(axis, keepdim=True)
-        return (distance * ((distance * distance).mean(axis, keepdim=True) + eps).rsqrt()).cast(self._floating().dtype)
+        return distance * ((distance * distance).mean(axis, keepdim=True) + eps).rsqrt()
+
+    def _rounded_like(self, other: Self) -> Self:
+        """Rounded to the dtype of another, or float32 where that is no float."""
+        return self.cast(other._floating().dtype)
 
     def batchnorm(self, weight: Self | None, bias: Self | None, mean: Self, invstd: Self, axis: int = 1) -> Self:
         """(x - mean) * invstd * weight + bias, each of these along one axis."""
@@ -43,15 +51,14 @@ class Normalisation(Pools):
     def layer_norm(self, normalized_shape: int | Sequence[int], weight: Self | None = None, bias: Self | None = None, eps: float = 1e-5) -> Self:
         """Mean 0 and variance 1 over the last axes, which have shape `normalized_shape`; then times `weight` plus `bias`, of that shape."""
         axes = self._last_axes("layer_norm", normalized_shape, weight, bias)
-        return self.layernorm(axes, eps)._scaled(weight, bias)
+        return self._normalised(axes, eps)._scaled(weight, bias)._rounded_like(self)
 
     def rms_norm(self, normalized_shape: int | Sequence[int], weight: Self | None = None, eps: float | None = None) -> Self:
         """Divided by the root of the mean square over the last axes; `eps` is the dtype's own rounding unless given. Zhang, Sennrich 2019."""
         axes = self._last_axes("rms_norm", normalized_shape, weight, None)
-        x = self._floating()
-        wide = x._wide()
-        small = 2.0 ** (1 - x.dtype.digits) if eps is None else eps
-        return (wide * ((wide * wide).mean(axes, keepdim=True) + small).rsqrt()).cast(x.dtype)._scaled(weight, None)
+        small = 2.0 ** (1 - self._floating().dtype.digits) if eps is None else eps
+        x = self._floating()._wide()
+        return (x * ((x * x).mean(axes, keepdim=True) + small).rsqrt())._scaled(weight, None)._rounded_like(self)
 
     def group_norm(self, num_groups: int, weight: Self | None = None, bias: Self | None = None, eps: float = 1e-5) -> Self:
         """Mean 0 and variance 1 over each of `num_groups` groups of channels of (batch, channels, ...), then scaled and shifted a channel."""
@@ -62,8 +69,8 @@ class Normalisation(Pools):
             raise ShapeError(f"group_norm: the channels of shape {show(self.shape)} do not divide into {num_groups} groups")
         self._channels("group_norm", weight=weight, bias=bias)
         inside = product((channels // num_groups, *self.shape[2:]))
-        x = self.reshape(batch, num_groups, inside).layernorm(-1, eps).reshape(self.shape)
-        return x._scaled_channels(weight, bias)
+        x = self.reshape(batch, num_groups, inside)._normalised(-1, eps).reshape(self.shape)
+        return x._scaled_channels(weight, bias)._rounded_like(self)
 
     def instance_norm(
         self,
@@ -87,7 +94,7 @@ class Normalisation(Pools):
         axes = tuple(range(2, self.ndim))
         self._several("instance_norm", axes)
         self._remember(running_mean, running_var, axes, momentum)
-        return self.layernorm(axes, eps)._scaled_channels(weight, bias)
+        return self._normalised(axes, eps)._scaled_channels(weight, bias)._rounded_like(self)
 
     def batch_norm(
         self,
@@ -111,10 +118,10 @@ class Normalisation(Pools):
             axes = tuple(i for i in range(self.ndim) if i != 1)
             self._several("batch_norm", axes)
             self._remember(running_mean, running_var, axes, momentum)
-            return self.layernorm(axes, eps)._scaled_channels(weight, bias)
+            return self._normalised(axes, eps)._scaled_channels(weight, bias)._rounded_like(self)
         if running_mean is None or running_var is None:
             raise UsageError("batch_norm needs running_mean and running_var unless training=True")
-        return self._wide().batchnorm(weight, bias, running_mean, (running_var + eps).rsqrt()).cast(self._floating().dtype)
+        return self._wide().batchnorm(weight, bias, running_mean._wide(), (running_var._wide() + eps).rsqrt())._rounded_like(self)
 
     def _remember(self, running_mean: Self | None, running_var: Self | None, axes: tuple[int, ...], momentum: float) -> None:
         """Assign running statistics a part of the input's, whose variance is the unbiased one."""

@@ -80,8 +80,11 @@ class Products(Sorting):
 
     def linear(self, weight: Self, bias: Self | None = None) -> Self:
         """x @ weight.T + bias, with weight of shape (out, in)."""
-        product = self.matmul(weight.transpose(-1, -2) if weight.ndim > 1 else weight)
-        return product if bias is None else product + bias
+        turned = weight.transpose(-1, -2) if weight.ndim > 1 else weight
+        if bias is None:
+            return self.matmul(turned)
+        product = self._wide().matmul(turned._wide()) + bias
+        return product._narrow_to(promote(promote(self.dtype, weight.dtype), bias.dtype))
 
     def bilinear(self, other: Self, weight: Self, bias: Self | None = None) -> Self:
         """x @ weight[o] @ y for each o: (..., n) and (..., m) with weight (out, n, m) to (..., out)."""

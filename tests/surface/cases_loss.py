@@ -7,7 +7,9 @@ from typing import Any, Final
 from surface import Case, Given, given
 
 from anneal import Tensor, dtypes
+from anneal.ir.dtype import DType
 
+FULL: Final = (dtypes.float32,)
 HALF: Final = (dtypes.float32, dtypes.float16)
 
 
@@ -17,13 +19,15 @@ def functional() -> Any:
     return torch.nn.functional
 
 
-def loss(method: str, *inputs: Given, label: str = "", kernels: int = 2, theirs: str = "", **options: Any) -> Case:
+def loss(
+    method: str, *inputs: Given, label: str = "", kernels: int = 2, theirs: str = "", kinds: tuple[DType, ...] = (dtypes.float32,), **options: Any
+) -> Case:
     """A loss of the first input against the others, whole numbers as PyTorch wants them."""
 
     def other(x: Any, y: Any, *more: Any) -> Any:
         return getattr(functional(), theirs or method)(x, y if y.dtype.is_floating_point else y.long(), *more, **options)
 
-    return Case(method, lambda *x: getattr(x[0], method)(*x[1:], **options), inputs, theirs=other, label=label, kernels=kernels, rtol=1e-4)
+    return Case(method, lambda *x: getattr(x[0], method)(*x[1:], **options), inputs, theirs=other, label=label, dtypes=kinds, kernels=kernels, rtol=1e-4)
 
 
 def same(method: str, *inputs: Given, label: str = "", kernels: int = 1, **options: Any) -> Case:
@@ -40,15 +44,17 @@ def same(method: str, *inputs: Given, label: str = "", kernels: int = 1, **optio
     )
 
 
-def weighted(method: str, *sizes: Any, label: str = "", shape: tuple[int, ...] = (), **options: Any) -> Case:
-    """A normalisation with weight and bias."""
+def weighted(method: str, *sizes: Any, label: str = "", shape: tuple[int, ...] = (), halves: bool = False, **options: Any) -> Case:
+    """A normalisation with weight and bias. PyTorch's gradients in halves are rounded on the way."""
     return Case(
         method,
         lambda x, w, b: getattr(x, method)(*sizes, weight=w, bias=b, **options),
         (given(*shape), given(*(sizes[0] if method == "layer_norm" else (shape[1],))), given(*(sizes[0] if method == "layer_norm" else (shape[1],)))),
         theirs=lambda x, w, b: getattr(functional(), method)(x, *sizes, weight=w, bias=b, **options),
         label=label,
-        kernels=3,
+        kernels=None if halves else 3,
+        dtypes=(dtypes.float16,) if halves else FULL,
+        gradient=not halves,
         rtol=1e-4,
         atol=1e-5,
     )
@@ -72,10 +78,13 @@ UNIT, SIGNS = given(3, 4, low=0.05, high=0.95), given(3, 4)
 CASES: Final[tuple[Case, ...]] = (
     Case("layernorm", lambda x: x.layernorm(-1), (given(4, 9),), lambda x: functional().layer_norm(x, (9,)), kernels=3, dtypes=HALF, rtol=1e-4, atol=1e-5),
     weighted("layer_norm", (3, 4), shape=(2, 3, 4)),
+    weighted("layer_norm", (3, 4), label="in halves", shape=(2, 3, 4), halves=True),
     weighted("layer_norm", (4,), label="eps", shape=(2, 3, 4), eps=0.1),
     weighted("group_norm", 2, shape=(2, 4, 3, 2)),
+    weighted("group_norm", 2, label="in halves", shape=(2, 4, 3, 2), halves=True),
     weighted("group_norm", 4, label="of channels", shape=(3, 4, 5), eps=0.1),
     weighted("instance_norm", shape=(2, 3, 5)),
+    weighted("instance_norm", label="in halves", shape=(2, 3, 5), halves=True),
     weighted("instance_norm", label="of planes", shape=(2, 2, 3, 4)),
     Case(
         "rms_norm",
@@ -85,7 +94,6 @@ CASES: Final[tuple[Case, ...]] = (
         kernels=3,
         rtol=1e-4,
         atol=1e-5,
-        dtypes=HALF,
     ),
     Case(
         "rms_norm",
@@ -109,7 +117,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     same("batch_norm", given(4, 3, 2), fixed(3, low=-1), fixed(3), given(3), given(3), label="of running statistics", eps=0.01),
     same("batch_norm", given(4, 3), fixed(3, low=-1), fixed(3), label="of rows"),
-    loss("cross_entropy", LOGITS, LABELS),
+    loss("cross_entropy", LOGITS, LABELS, kinds=HALF),
     loss("cross_entropy", LOGITS, IGNORING, label="ignoring -100"),
     loss("cross_entropy", LOGITS, LABELS, label="ignoring 0", ignore_index=0),
     loss("cross_entropy", LOGITS, IGNORING, fixed(5), label="weight", kernels=3),
@@ -126,14 +134,14 @@ CASES: Final[tuple[Case, ...]] = (
     loss("nll_loss", given(4, 5, high=-0.1), LABELS, label="ignoring 2", ignore_index=2),
     loss("nll_loss", PLANES, SEGMENTS, fixed(3), label="of planes, weight"),
     loss("nll_loss", PLANES, SEGMENTS, label="none", reduction="none"),
-    loss("mse_loss", SIGNS, given(3, 4), kernels=1),
+    loss("mse_loss", SIGNS, given(3, 4), kernels=1, kinds=HALF),
     loss("mse_loss", SIGNS, given(3, 4), label="none", reduction="none", kernels=1),
-    loss("l1_loss", SIGNS, given(3, 4), kernels=1),
+    loss("l1_loss", SIGNS, given(3, 4), kernels=1, kinds=HALF),
     loss("l1_loss", SIGNS, given(3, 4), label="sum", reduction="sum", kernels=1),
     loss("smooth_l1_loss", SIGNS, given(3, 4), kernels=1),
     loss("smooth_l1_loss", SIGNS, given(3, 4), label="beta", beta=0.3, reduction="none", kernels=1),
     loss("smooth_l1_loss", SIGNS, given(3, 4), label="beta 0", beta=0.0, reduction="sum", kernels=1),
-    loss("huber_loss", SIGNS, given(3, 4), kernels=1),
+    loss("huber_loss", SIGNS, given(3, 4), kernels=1, kinds=HALF),
     loss("huber_loss", SIGNS, given(3, 4), label="delta", delta=0.4, reduction="none", kernels=1),
     loss("kl_div", given(3, 4, high=-0.1), given(3, 4, low=0.1), label="batchmean", reduction="batchmean", kernels=1),
     loss("kl_div", given(3, 4, high=-0.1), given(3, 4, high=-0.1), label="log_target", log_target=True, reduction="sum", kernels=1),
@@ -150,7 +158,7 @@ CASES: Final[tuple[Case, ...]] = (
     loss("binary_cross_entropy", UNIT, given(3, 4, low=0, high=1), kernels=1),
     loss("binary_cross_entropy", UNIT, given(3, 4, low=0, high=1), fixed(4), label="weight", reduction="sum", kernels=1),
     loss("binary_crossentropy", UNIT, given(3, 4, low=0, high=1), kernels=1, theirs="binary_cross_entropy", reduction="none"),
-    loss("binary_cross_entropy_with_logits", SIGNS, given(3, 4, low=0, high=1), kernels=1),
+    loss("binary_cross_entropy_with_logits", SIGNS, given(3, 4, low=0, high=1), kernels=1, kinds=HALF),
     loss("binary_cross_entropy_with_logits", SIGNS, given(3, 4, low=0, high=1), fixed(3, 1), label="weight", reduction="none", kernels=1),
     Case(
         "binary_cross_entropy_with_logits",

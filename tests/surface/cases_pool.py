@@ -7,6 +7,7 @@ from typing import Any, Final
 from surface import Case, Given, given
 
 from anneal import dtypes
+from anneal.ir.dtype import DType
 
 
 def functional() -> Any:
@@ -15,7 +16,7 @@ def functional() -> Any:
     return torch.nn.functional
 
 
-def pool(method: str, x: Given, label: str, *arguments: Any, kernels: int = 1, **options: Any) -> Case:
+def pool(method: str, x: Given, label: str, *arguments: Any, kernels: int = 1, kinds: tuple[DType, ...] = (dtypes.float32,), **options: Any) -> Case:
     """A pool, forward in one kernel unless it says otherwise."""
     return Case(
         method,
@@ -23,17 +24,19 @@ def pool(method: str, x: Given, label: str, *arguments: Any, kernels: int = 1, *
         (x,),
         theirs=lambda x: getattr(functional(), method)(x, *arguments, **options),
         label=label,
+        dtypes=kinds,
         kernels=kernels,
     )
 
 
 PLANE, LINE, SPACE = given(2, 2, 6, 7), given(2, 2, 9), given(1, 2, 4, 5, 3)
+HALF: Final = (dtypes.float32, dtypes.float16)
 INDICES: Final = [[[[0, 3], [8, 11]], [[5, 2], [9, 10]]]]
 
 CASES: Final[tuple[Case, ...]] = (
     pool("max_pool1d", LINE, "", 3, stride=2, padding=1),
     pool("max_pool1d", LINE, "ceil, dilation", 2, stride=3, dilation=2, ceil_mode=True),
-    pool("max_pool2d", PLANE, "", 2),
+    pool("max_pool2d", PLANE, "", 2, kinds=HALF),
     pool("max_pool2d", PLANE, "all options", (2, 3), stride=(3, 2), padding=(1, 1), dilation=(2, 1), ceil_mode=True),
     pool("max_pool2d", given(2, 6, 7), "ceil", 3, stride=2, ceil_mode=True),
     pool("max_pool2d", PLANE, "indices", 2, return_indices=True, kernels=2),
@@ -43,7 +46,7 @@ CASES: Final[tuple[Case, ...]] = (
     pool("max_pool3d", SPACE, "indices", (2, 3, 1), return_indices=True, kernels=2),
     pool("avg_pool1d", LINE, "", 3, stride=2, padding=1),
     pool("avg_pool1d", LINE, "ceil", 2, stride=2, ceil_mode=True),
-    pool("avg_pool2d", PLANE, "", 2),
+    pool("avg_pool2d", PLANE, "", 2, kinds=HALF),
     pool("avg_pool2d", PLANE, "padding", (2, 3), stride=(1, 2), padding=(1, 1)),
     pool("avg_pool2d", PLANE, "padding that does not count", 3, stride=2, padding=1, count_include_pad=False),
     pool("avg_pool2d", PLANE, "ceil, padding", 3, stride=3, padding=1, ceil_mode=True),
@@ -53,7 +56,7 @@ CASES: Final[tuple[Case, ...]] = (
     pool("adaptive_avg_pool1d", LINE, "", 3),
     pool("adaptive_avg_pool1d", LINE, "uneven", 4),
     pool("adaptive_avg_pool2d", PLANE, "", (3, 7)),
-    pool("adaptive_avg_pool2d", PLANE, "uneven", (4, 5)),
+    pool("adaptive_avg_pool2d", PLANE, "uneven", (4, 5), kinds=HALF),
     pool("adaptive_avg_pool2d", PLANE, "larger", (None, 8)),
     pool("adaptive_avg_pool3d", SPACE, "uneven", (3, 2, 1)),
     pool("adaptive_max_pool1d", LINE, "uneven", 4),

@@ -38,8 +38,8 @@ def einsum(formula: str, *inputs: Given, kernels: int = 1, atol: float = 1e-5) -
     )
 
 
-def conv(method: str, x: Given, w: Given, label: str = "", bias: int = 0, **options: Any) -> Case:
-    """A convolution of x with w, and with a bias of so many channels, forward in one kernel."""
+def conv(method: str, x: Given, w: Given, label: str = "", bias: int = 0, halves: bool = False, **options: Any) -> Case:
+    """A convolution of x with w, and with a bias of so many channels, forward in one kernel. PyTorch's gradients in halves are rounded on the way."""
     inputs = (x, w, given(bias)) if bias else (x, w)
     return Case(
         method,
@@ -47,7 +47,9 @@ def conv(method: str, x: Given, w: Given, label: str = "", bias: int = 0, **opti
         inputs,
         theirs=lambda x, w, b=None: getattr(functional(), method)(x, w, b, **options),
         label=label,
-        kernels=1,
+        dtypes=(dtypes.float16,) if halves else (dtypes.float32,),
+        gradient=not halves,
+        kernels=None if halves else 1,
         rtol=1e-4,
         atol=1e-5,
     )
@@ -128,12 +130,14 @@ CASES: Final[tuple[Case, ...]] = (
     conv("conv1d", given(2, 4, 9), given(6, 2, 3), "stride, padding, groups", bias=6, stride=2, padding=1, groups=2),
     conv("conv1d", given(4, 9), given(3, 4, 4), "same", padding="same", dilation=2),
     conv("conv2d", given(2, 3, 5, 4), given(4, 3, 3, 3), bias=4, padding=1),
+    conv("conv2d", given(2, 3, 5, 4), given(4, 3, 3, 3), "in halves", bias=4, halves=True, padding=1),
     conv("conv2d", given(1, 4, 6, 5), given(2, 2, 3, 2), "all options", bias=2, stride=(2, 1), padding=(0, 2), dilation=(1, 2), groups=2),
     conv("conv2d", given(2, 2, 5, 6), given(3, 2, 3, 2), "same", padding="same", dilation=(1, 2)),
     conv("conv2d", given(2, 5, 6), given(3, 2, 2, 4), "valid", padding="valid", stride=2),
     conv("conv3d", given(1, 2, 3, 4, 3), given(2, 1, 2, 2, 2), bias=2, padding=(1, 0, 1), stride=(1, 2, 1), groups=2),
     conv("conv_transpose1d", given(2, 4, 5), given(4, 2, 3), "all options", bias=4, stride=3, padding=2, output_padding=1, groups=2, dilation=2),
-    conv("conv_transpose2d", given(2, 3, 3, 4), given(3, 2, 2, 2), "stride 2", bias=2, stride=2),
+    conv("conv_transpose2d", given(2, 3, 3, 4), given(3, 2, 2, 2), bias=2, stride=2),
+    conv("conv_transpose2d", given(2, 3, 3, 4), given(3, 2, 2, 2), "in halves", bias=2, halves=True, stride=2),
     conv("conv_transpose2d", given(2, 3, 4), given(2, 2, 3, 2), "all options", stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2, dilation=(1, 2)),
     conv("conv_transpose3d", given(1, 2, 2, 3, 2), given(2, 2, 2, 2, 1), bias=2, stride=(1, 2, 1), padding=(0, 1, 0)),
     attention("", Q, K, V),
