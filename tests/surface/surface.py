@@ -117,10 +117,12 @@ def cases() -> Iterator[Case]:
 
 
 def rows() -> list[tuple[str, str, str, int]]:
-    """The table: method, dtypes, whether there is a gradient, kernels; the first case of a method speaks for it."""
-    found: dict[str, tuple[str, str, str, int]] = {}
+    """The table: method, dtypes, whether there is a gradient, kernels; the first case of a method says how many kernels, all of them the rest."""
+    methods: dict[str, list[Case]] = {}
     for case in cases():
-        if case.method not in found:
-            names = ", ".join(d.name for d in case.dtypes)
-            found[case.method] = (case.method, names, "yes" if case.gradient else "none", case.count())
-    return list(found.values())
+        methods.setdefault(case.method, []).append(case)
+    found = []
+    for method, own in methods.items():
+        names = ", ".join(dict.fromkeys(d.name for case in own for d in case.dtypes))
+        found.append((method, names, "yes" if any(case.gradient for case in own) else "none", own[0].count()))
+    return found
