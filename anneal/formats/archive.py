@@ -32,7 +32,8 @@ _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _COMMENT: Final = 0xFFFF
 _FULL: Final = 0xFFFFFFFF
 """A size of 32 bits that says: look at the one of 64 bits."""
-_ENCRYPTED: Final = 1 | 1 << 6 | 1 << 13
+_ENCRYPTED: Final = 1 | 1 << 5 | 1 << 6 | 1 << 13
+"""Flags of members that are encrypted, or only the difference to others."""
 _DESCRIBED: Final = 1 << 3
 """Flag of members whose sizes follow them."""
 _UTF8: Final = 1 << 11

@@ -31,11 +31,14 @@ _ALIGNMENT: Final = 64
 _GROWTH: Final = 21
 """NumPy leaves room for the first axis to grow to so many digits."""
 _KEYS: Final = frozenset({"descr", "fortran_order", "shape"})
-_FIELD: Final = re.compile(
-    r"""(?:'(\w+)'|"(\w+)")\s*+:\s*+(?:'([^'\\\n]*)'|"([^"\\\n]*)"|(True|False)|\(([\d\sL,]*+)\)|([\[{(]))\s*+(,\s*+)?"""  # key: text, truth, sizes, or more
+_SPACE: Final = " \t\n\r\f"
+_GAP: Final = rf"[{_SPACE}]*+"
+_FIELD: Final = re.compile(  # key: a text, a truth, sizes, or what may be more
+    rf"""(?:'(\w+)'|"(\w+)"){_GAP}:{_GAP}(?:'([^'\\\n]*)'|"([^"\\\n]*)"|(True|False)|\(([\dL,{_SPACE}]*+)\)|([\[{{(])){_GAP}(,{_GAP})?""", re.ASCII
 )
-_SIZES: Final = re.compile(r"\s*+(?:(?:\d{1,19}L?\s*+,\s*+)+(?:\d{1,19}L?\s*+)?)?")
-_DESCR: Final = re.compile(r"([<>|=]?)([a-zA-Z?])(\d{0,9})(.*)")
+_SIZE: Final = rf"(?:0|[1-9]\d{{0,18}})L?{_GAP}"
+_SIZES: Final = re.compile(rf"{_GAP}(?:(?:{_SIZE},{_GAP})+(?:{_SIZE})?)?", re.ASCII)
+_DESCR: Final = re.compile(r"([<>|=]?)([a-zA-Z?])(\d{0,9})(.*)", re.ASCII)
 _TYPES: Final = {
     ("b", "1"): "bool",
     ("?", ""): "bool",
@@ -113,11 +116,11 @@ def _wrong(name: str, what: str) -> NoReturn:
 
 def _fields(said: str, name: str) -> tuple[str, bool, str]:
     """The three values of the dictionary, as they are written."""
-    said = said.strip(" \t\n\r")
+    said = said.strip(_SPACE)
     if not (said.startswith("{") and said.endswith("}")):
         _wrong(name, f"{said[:40]!r} is no dictionary")
     at, end, found = 1, len(said) - 1, dict[str, re.Match[str]]()
-    while at < end and said[at].isspace():
+    while at < end and said[at] in _SPACE:
         at += 1
     while at < end:
         match = _FIELD.match(said, at, end)

@@ -152,6 +152,7 @@ BAD: list[tuple[bytes, str]] = [
     (archive(member(b"\xff.npy", flags=1 << 11)), "no text in UTF-8"),
     (archive(member(b"a.txt")), "a member 'a.txt', which is no array"),
     (archive(member(flags=1)), "'a.npy' is encrypted"),
+    (archive(member(flags=1 << 5)), "stored and deflated members can be read"),
     (archive(member(method=12)), "packed by method 12"),
     (archive(member(method=99)), "packed by method 99"),
     (archive(member(check=5)), "described twice"),
