@@ -55,7 +55,7 @@ def conv(method: str, x: Given, w: Given, label: str = "", bias: int = 0, halves
     )
 
 
-def attention(label: str, *inputs: Given, kernels: int = 4, rtol: float = 1e-4, **options: Any) -> Case:
+def attention(label: str, *inputs: Given, kernels: int = 4, halves: bool = False, **options: Any) -> Case:
     def call(scaled: Callable[..., Any], q: Any, k: Any, v: Any, *mask: Any) -> Any:
         return scaled(q, k, v, *mask, **options)
 
@@ -65,8 +65,10 @@ def attention(label: str, *inputs: Given, kernels: int = 4, rtol: float = 1e-4, 
         inputs,
         theirs=lambda *x: call(functional().scaled_dot_product_attention, *x),
         label=label,
-        kernels=kernels,
-        rtol=rtol,
+        dtypes=(dtypes.float16,) if halves else (dtypes.float32,),
+        gradient=not halves,
+        kernels=None if halves else kernels,
+        rtol=1e-4,
         atol=1e-5,
     )
 
@@ -141,6 +143,7 @@ CASES: Final[tuple[Case, ...]] = (
     conv("conv_transpose2d", given(2, 3, 4), given(2, 2, 3, 2), "all options", stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2, dilation=(1, 2)),
     conv("conv_transpose3d", given(1, 2, 2, 3, 2), given(2, 2, 2, 2, 1), bias=2, stride=(1, 2, 1), padding=(0, 1, 0)),
     attention("", Q, K, V),
+    attention("in halves", Q, K, V, halves=True),
     attention("causal", given(2, 4, 3), given(2, 4, 3), given(2, 4, 2), is_causal=True),
     attention("causal, more queries", given(2, 5, 3), given(2, 3, 3), given(2, 3, 2), is_causal=True),
     attention("scale", Q, K, V, scale=0.3),
