@@ -16,7 +16,7 @@ from typing import Self
 from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir import build
 from anneal.ir.dtype import dtypes
-from anneal.ir.shape import show
+from anneal.ir.shape import product, show
 from anneal.tensor import shapes
 from anneal.tensor.normalisation import Normalisation
 
@@ -58,7 +58,7 @@ class Losses(Normalisation):
         if weight is not None:
             scores = scores * self._along_classes(weight, axis)
         losses = -(scores * target).sum(axis)
-        return losses.sum() / self._predictions(axis) if reduction == "mean" else losses._reduced(reduction)
+        return losses.sum()._over(product((*self.shape[:axis], *self.shape[axis + 1 :]))) if reduction == "mean" else losses._reduced(reduction)
 
     sparse_categorical_crossentropy = cross_entropy
 
@@ -107,9 +107,6 @@ class Losses(Normalisation):
         if not isinstance(size, int):
             raise ShapeError("the number of classes must be known")
         return size
-
-    def _predictions(self, axis: int) -> int:
-        return self.numel() // max(1, self._classes(axis))
 
     # Of numbers.
 
