@@ -13,10 +13,12 @@ import ast
 import inspect
 import pkgutil
 import re
+import sys
 import types
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
@@ -53,6 +55,10 @@ which build graphs of the few that may stand in a tensor graph; the compiler's p
 _STAGES: Final = """\
 A program goes through these stages, one after the other. Each leaves behind what the next relies on, and the tests check that it does.
 `anneal explain simplified` tells what one of them did to an example."""
+_SURFACE: Final = """\
+Every row is tested: the values, shapes, dtypes and gradients are those of PyTorch's CPU, on the reference device and on a GPU, for the dtypes that are
+named and for the special values of floats. *Kernels* is how many the forward pass compiles to by itself, from realised tensors; in a program it fuses with
+its neighbours. Integers are 32-bit where PyTorch has 64. The rest of `Tensor` is in its [reference](python/tensor.md)."""
 _COMMANDS: Final = """\
 Options may stand anywhere. `--json` prints one JSON document on stdout and nothing else there; its form is under
 [JSON documents](documents.md). Messages go to stderr. Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 3 no usable device."""
@@ -61,9 +67,24 @@ Options may stand anywhere. `--json` prints one JSON document on stdout and noth
 def pages() -> dict[str, str]:
     """Every generated page: its path below `docs/`, and its Markdown."""
     made = {"reference/ops.md": ops(), "reference/stages.md": stages(), "reference/commands.md": commands(), "reference/documents.md": documents()}
+    made["reference/surface.md"] = surface()
     found = statements()
     made["reference/rules/index.md"] = rule_groups(found)
     return {**made, **{f"reference/rules/{group}.md": rule_group(group, found[group]) for group in found}}
+
+
+# The surface of tensors
+
+
+@cache
+def surface() -> str:
+    """Each method of `Tensor` that is compared with PyTorch, with its dtypes, whether it has a gradient, and its kernels."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "surface"))
+    from surface import rows
+
+    found = [(f"`{method}`", dtypes, gradient, str(kernels)) for method, dtypes, gradient, kernels in rows()]
+    sys.path.pop(0)
+    return "\n\n".join(("# Methods compared with PyTorch", _SURFACE, table(("method", "dtypes", "gradient", "kernels"), found))) + "\n"
 
 
 # Rules

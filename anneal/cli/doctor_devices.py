@@ -36,7 +36,7 @@ PURPOSES: Final = {
     "workgroups": "workgroups along each axis",
     "binding_bytes": "bytes of the largest tensor",
     "local_memory": "tiles in workgroup memory",
-    "float16": "tensors of dtype float16",
+    "float16": "native arithmetic in float16",
     "timestamps": "kernels timed by the GPU",
 }
 """What the compiler uses each limit and feature for."""

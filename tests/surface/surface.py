@@ -117,12 +117,16 @@ def cases() -> Iterator[Case]:
 
 
 def rows() -> list[tuple[str, str, str, int]]:
-    """The table: method, dtypes, whether there is a gradient, kernels; the first case of a method says how many kernels, all of them the rest."""
-    methods: dict[str, list[Case]] = {}
+    """The table: method, dtypes that are tested, whether there is a gradient, kernels of the first case."""
+    found: dict[str, list[Case]] = {}
     for case in cases():
-        methods.setdefault(case.method, []).append(case)
-    found = []
-    for method, own in methods.items():
-        names = ", ".join(dict.fromkeys(d.name for case in own for d in case.dtypes))
-        found.append((method, names, "yes" if any(case.gradient for case in own) else "none", own[0].count()))
-    return found
+        found.setdefault(case.method, []).append(case)
+    return [
+        (
+            method,
+            ", ".join(dict.fromkeys(dtype.name for case in group for dtype in case.dtypes)),
+            "yes" if any(case.gradient for case in group) else "none",
+            group[0].count(),
+        )
+        for method, group in found.items()
+    ]
