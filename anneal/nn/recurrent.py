@@ -60,9 +60,12 @@ class _LSTMSteps(_Steps):
 
     def _step(self, inputs: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         hidden, cell = state
-        enter, forget, new, leave = _gates(inputs + hidden.linear(weight, bias), 4)
-        cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
-        return leave.sigmoid() * cell.tanh(), cell
+        sums = inputs + hidden.linear(weight, bias)
+        # All gates at once, the third through another function: taken apart first, each would be kernels of its own in the backward pass.
+        third = (Tensor.arange(realize.sizes(sums.uop)[-1]) // realize.sizes(hidden.uop)[-1]).eq(2)
+        enter, forget, new, leave = _gates(third.where(sums.tanh(), sums.sigmoid()), 4)
+        cell = (forget * cell + enter * new).contiguous()  # stored beside the hidden state, or each step would compute all cells before it again
+        return leave * cell.tanh(), cell
 
 
 class _GRUSteps(_Steps):
@@ -72,10 +75,10 @@ class _GRUSteps(_Steps):
 
     def _step(self, inputs: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         (hidden,) = state
-        (reset, keep, new), (reset_h, keep_h, new_h) = _gates(inputs, 3), _gates(hidden.linear(weight, bias), 3)
-        new = (new + (reset + reset_h).sigmoid() * new_h).tanh()
-        share = (keep + keep_h).sigmoid()
-        return ((1 - share) * new + share * hidden,)
+        own = hidden.linear(weight, bias)
+        reset, keep, _ = _gates((inputs + own).sigmoid(), 3)
+        new = (_gates(inputs, 3)[2] + reset * _gates(own, 3)[2]).tanh()
+        return ((1 - keep) * new + keep * hidden,)
 
 
 class _Cell(_Steps):

@@ -77,15 +77,24 @@ def test_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     agree(nn.LSTM(3, 2), torch.nn.LSTM(3, 2), random(2, 2, 3))
 
 
-def test_a_step_of_time_is_a_few_kernels() -> None:
-    for kind, most in (("RNN", 1), ("LSTM", 2), ("GRU", 2)):
-        layer = getattr(nn, kind)(8, 8)
+@pytest.mark.parametrize(("kind", "forward", "both"), [("RNN", 1, 3), ("LSTM", 2, 6), ("GRU", 2, 10)])
+def test_a_step_of_time_is_a_few_kernels_and_no_step_does_the_work_of_others(kind: str, forward: int, both: int) -> None:
+    layer = getattr(nn, kind)(8, 8)
 
-        def kernels(length: int, layer: Any = layer) -> int:
-            out, _ = layer(Tensor(random(length, 4, 8)))
-            return len(anneal.compile(out, target=anneal.Target.portable()).kernels)
+    def plans(length: int) -> list[anneal.Plan]:
+        out, _ = layer(Tensor(random(length, 4, 8)))
+        found = [anneal.compile(out, target=anneal.Target.portable())]
+        if length < 6:
+            parameters = nn.state.get_parameters(layer)
+            gradients = out.square().sum().gradient(*parameters)
+            found.append(anneal.compile(*gradients, target=anneal.Target.portable()))
+        return found
 
-        assert (kernels(6) - kernels(3)) / 3 <= most, kind
+    short, long = plans(2), plans(4)
+    assert len(long[0].kernels) - len(short[0].kernels) <= 2 * forward + 1, "one more where the steps are put together"
+    assert len(long[1].kernels) - len(short[1].kernels) <= 2 * both + 1
+    work = [sum(int(k.flops) for k in plan.kernels) for plan in (short[0], long[0], plans(6)[0])]
+    assert work[2] - work[1] <= 1.2 * (work[1] - work[0]), "work grows with the length, not with its square"
 
 
 def test_dropout_is_between_layers_and_in_training_only() -> None:
