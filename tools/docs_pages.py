@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, NotRequired, Union, get_args, get_origin
 from anneal import rules
 from anneal.cli.main import VERBS, parser_of
 from anneal.export import schema
+from anneal.ir.dtype import TENSOR_DTYPES, promote
 from anneal.ir.ops import ALL_OPS, Category, Op
 from anneal.rewrite.compile import FOLDER, handler_names, read_folder
 from anneal.rewrite.terms import ASSUMPTIONS, CLASSES
@@ -59,6 +60,9 @@ _SURFACE: Final = """\
 Every row is tested: the values, shapes, dtypes and gradients are those of PyTorch's CPU, on the reference device and on a GPU, for the dtypes that are
 named and for the special values of floats. *Kernels* is how many the forward pass compiles to by itself, from realised tensors; in a program it fuses with
 its neighbours. Integers are 32-bit where PyTorch has 64. The rest of `Tensor` is in its [reference](python/tensor.md)."""
+_PROMOTION: Final = """\
+Tensors of two dtypes meet in the least dtype that holds both; a Python number takes the tensor's dtype, but for a float with an integer tensor, which
+makes float32. Where the table names a dtype of 64 bits, which no buffer holds, combining the two is an error that says which cast to write."""
 _COMMANDS: Final = """\
 Options may stand anywhere. `--json` prints one JSON document on stdout and nothing else there; its form is under
 [JSON documents](documents.md). Messages go to stderr. Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 3 no usable device."""
@@ -68,6 +72,7 @@ def pages() -> dict[str, str]:
     """Every generated page: its path below `docs/`, and its Markdown."""
     made = {"reference/ops.md": ops(), "reference/stages.md": stages(), "reference/commands.md": commands(), "reference/documents.md": documents()}
     made["reference/surface.md"] = surface()
+    made["reference/promotion.md"] = promotion()
     found = statements()
     made["reference/rules/index.md"] = rule_groups(found)
     return {**made, **{f"reference/rules/{group}.md": rule_group(group, found[group]) for group in found}}
@@ -85,6 +90,12 @@ def surface() -> str:
     found = [(f"`{method}`", dtypes, gradient, str(kernels)) for method, dtypes, gradient, kernels in rows()]
     sys.path.pop(0)
     return "\n\n".join(("# Methods compared with PyTorch", _SURFACE, table(("method", "dtypes", "gradient", "kernels"), found))) + "\n"
+
+
+def promotion() -> str:
+    """The dtype of `a + b` for every two dtypes."""
+    rows = [(f"**{a.name}**", *(promote(a, b).name for b in TENSOR_DTYPES)) for a in TENSOR_DTYPES]
+    return "\n\n".join(("# Promotion", _PROMOTION, table(("", *(d.name for d in TENSOR_DTYPES)), rows))) + "\n"
 
 
 # Rules

@@ -159,3 +159,14 @@ def test_the_bits_of_floats_of_8_bits_are_torch_s(dtype: DType, theirs: torch.dt
         else:
             assert (value, math.copysign(1, value)) == (wanted, math.copysign(1, wanted))
             assert to_bits(value, dtype) == bytes((byte,))
+
+
+_THEIRS = {
+    d: getattr(torch, d.name) for d in (dtypes.bool, dtypes.uint8, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.float16, dtypes.bfloat16, dtypes.float32)
+}
+
+
+@pytest.mark.parametrize("a", _THEIRS, ids=lambda d: d.name)
+@pytest.mark.parametrize("b", _THEIRS, ids=lambda d: d.name)
+def test_dtypes_meet_as_in_torch(a: DType, b: DType) -> None:
+    assert promote(a, b).name == str(torch.promote_types(_THEIRS[a], _THEIRS[b])).removeprefix("torch.")
