@@ -69,7 +69,7 @@ class FileError(UsageError, OSError):
     """A file that cannot be read or written, or that has changed while it was needed."""
 
 
-class CheckpointError(AnnealError):
+class CheckpointError(AnnealError, RuntimeError):
     """A checkpoint that cannot be read, written or fitted to a model."""
 
 

@@ -114,8 +114,9 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         ({"weights": good["weight"], "bias": Tensor.ones(4)}, r"it lacks weight \(did you mean 'weights'\?\); it has beside them weights .*; bias is float32"),
     ]
     for state, words in cases:
-        with pytest.raises(CheckpointError, match=words):
+        with pytest.raises(CheckpointError, match=words) as error:
             nn.state.load_state_dict(model, state)
+        assert isinstance(error.value, RuntimeError), "as PyTorch's"
         assert model.weight.tolist() == before
     with pytest.raises(CheckpointError, match=r"weight is float32 \(3, 2\) in the model and float32 \(3,\)"):
         nn.state.load_state_dict(model, {"bias": good["bias"] * 5, "weight": good["bias"]}, strict=False)
