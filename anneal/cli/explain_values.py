@@ -20,6 +20,7 @@ from anneal.ir.uop import UOp
 from anneal.tensor.core import Core
 from anneal.tensor.random import Random
 from anneal.tensor.tensor import Tensor
+from anneal.tensor.values import Values
 
 SYMBOLS: Final[Mapping[type[ast.AST], str]] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**", ast.MatMult: "@",
@@ -37,12 +38,14 @@ _LARGE: Final = 1 << 32
 _FEW: Final = 64
 SCALAR_CALLS: Final = frozenset(op.name for op in ALL_OPS if op.elementwise and not op.symbol and op not in (Ops.CAST, Ops.BITCAST))
 """Functions of scalars: the elementwise ops that have no symbol."""
+_READING: Final = frozenset({"nonzero", "unique", "masked_select"})
+"""Methods whose results have a shape that depends on values."""
 METHODS: Final = {
     name: value
     for owner in Tensor.__mro__
-    if owner not in (Core, Random, Tensor, object)
+    if owner not in (Core, Values, Random, Tensor, object)
     for name, value in vars(owner).items()
-    if not name.startswith("_") and callable(getattr(Tensor, name))
+    if not (name.startswith("_") or name.endswith("_") or name in _READING) and callable(getattr(Tensor, name))
 } | {name: vars(Core)[name] for name in ("contiguous", "detach")}
 """Methods of tensors that only compute, by name; those that read, write, run or draw random numbers are not among them."""
 
