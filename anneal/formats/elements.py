@@ -1,6 +1,6 @@
 r"""Element types of files, and how their bytes become those of a buffer and back.
 
-A type that tensors store is kept. One that they do not becomes the 32-bit one of its kind, as 64-bit arrays do everywhere at the host's
+Types are kept. Those of 64 bits, which tensors do not store, become the 32-bit one of their kind, as arrays do everywhere at the host's
 boundary; an integer that does not fit is an error with its value and index, never another number.
 
 >>> kept(ELEMENTS["float16"]), kept(ELEMENTS["int64"])
@@ -20,7 +20,7 @@ from math import prod
 from typing import Any, Final
 
 from anneal.errors import DTypeError, ParseError
-from anneal.ir.dtype import ALL, DType, Scalar, dtypes
+from anneal.ir.dtype import ALL, DType, Scalar, by_name, dtypes
 from anneal.tensor import host
 
 Bytes = bytes | memoryview
@@ -45,17 +45,17 @@ class Element:
     code: str
     """Letter that `array` and `struct` know it by; empty for what neither knows."""
     wide: str = ""
-    """Name of the dtype that stands in where tensors do not store it."""
+    """Name of the dtype that stands in for one that tensors do not store."""
 
 
 ELEMENTS: Final = {
     e.name: e
     for e in (
         Element("bool", 1, "B"),
-        Element("uint8", 1, "B", "int32"),
-        Element("int8", 1, "b", "int32"),
-        Element("uint16", 2, "H", "int32"),
-        Element("int16", 2, "h", "int32"),
+        Element("uint8", 1, "B"),
+        Element("int8", 1, "b"),
+        Element("uint16", 2, "H"),
+        Element("int16", 2, "h"),
         Element("uint32", 4, "I"),
         Element("int32", 4, "i"),
         Element("uint64", 8, "Q", "uint32"),
@@ -69,12 +69,11 @@ ELEMENTS: Final = {
     )
 }
 """Every element type that files have and tensors may, by name."""
-_DTYPES: Final = {d.name: d for d in ALL if d.storage}
 
 
-def kept(element: Element) -> DType | None:
-    """The dtype of a tensor loaded from such elements; None where there is none."""
-    return _DTYPES.get(element.name) or _DTYPES.get(element.wide)
+def kept(element: Element) -> DType:
+    """The dtype of a tensor loaded from such elements."""
+    return by_name(element.wide or element.name)
 
 
 def of(dtype: DType) -> Element:
@@ -115,7 +114,8 @@ def _check(values: Sequence[Scalar], start: int, dtype: DType, shape: Sequence[i
     if values and not (low <= min(values) and max(values) <= high):
         at = next(i for i, value in enumerate(values) if not low <= value <= high)
         place = f" at {host.position(start + at, shape)}" if shape else ""
-        raise ParseError(f"{where} holds {values[at]}{place}, which does not fit {dtype.name} ({low} to {high}): 64-bit integers are loaded as 32-bit")
+        hint = "integers of 64 bits are loaded as 32; NumPy can save them as floats" if dtype.bits == 32 else "ask for a wider dtype"
+        raise ParseError(f"{where} holds {values[at]}{place}, which does not fit {dtype.name} ({low} to {high}): {hint}")
 
 
 def to_buffer(data: Bytes, element: Element, dtype: DType, shape: Sequence[int], where: str) -> Bytes:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Final
 
-from anneal.errors import ParseError
 from anneal.formats import npy_header
 from anneal.formats.elements import Bytes, from_buffer, kept, of, to_buffer
 from anneal.formats.npy_header import Head
@@ -26,9 +25,8 @@ _CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 def tensor_of(head: Head, data: Bytes, name: str, dtype: DType | None = None) -> Tensor:
     """A tensor of the elements that a header describes; raises ParseError for an integer that does not fit."""
     element, shape = head.element, head.shape
-    chosen = dtype or kept(element)
-    if chosen is None:
-        raise ParseError(f"{name} holds {element.name}, which tensors do not store")
+    own = kept(element)
+    chosen = dtype or own
     check_storable(chosen)
     if head.swapped:
         elements = _elements(data, element.width)
@@ -36,8 +34,7 @@ def tensor_of(head: Head, data: Bytes, name: str, dtype: DType | None = None) ->
         data = elements.tobytes()
     if head.fortran:
         data = row_major(data, element.width, shape)
-    own = kept(element)
-    if own is not None and own.name == element.name and not element.code and own is not chosen:
+    if not element.code and own is not chosen:
         return tensor_of(head._replace(swapped=False, fortran=False), data, name).cast(chosen)
     return Tensor(Buffer(shape, chosen, pending=bytes(to_buffer(data, element, chosen, shape, name))).uop)
 

@@ -93,8 +93,6 @@ def _tensors(file: sources.Source, device: str | None) -> dict[str, Tensor]:
 def _tensor(file: sources.Source, start: int, key: str, entry: Entry, device: str | None) -> Tensor:
     element = safetensors_header.ELEMENT[entry.kind]
     dtype = elements.kept(element)
-    if dtype is None:
-        raise ParseError(f"{file.name}: tensor {key!r} is {entry.kind}, which tensors do not store: convert it to F16 or F32 first")
     values = Values(file, start, entry, f"{file.name}: {key}", dtype)
     if elements.must_be_checked(element, dtype):
         elements.check(values.raw(), element, dtype, entry.shape, values.name)
