@@ -30,7 +30,7 @@ SORTS: Final = (
     Case("sort", lambda x: x.sort(), (BLOCK,), _sorted, "", WIDTHS, kernels=3),
     Case("sort", lambda x: x.sort(0), (given(7, 2),), lambda t: _sorted(t, 0), "axis=0"),
     Case("sort", lambda x: x.sort(1, descending=True), (BLOCK,), lambda t: _sorted(t, 1, descending=True), "descending", WIDTHS),
-    Case("sort", lambda x: x.sort(stable=True), (TIES,), _sorted, "of equals", (dtypes.int32, dtypes.bool)),
+    Case("sort", lambda x: x.sort(stable=True), (TIES,), _sorted, "of equals", (dtypes.int32, dtypes.bool, dtypes.int8, dtypes.uint8)),
     Case("sort", lambda x: x.sort(-1, True), (TIES,), lambda t: _sorted(t, descending=True), "of equals, descending", (dtypes.int32, dtypes.bool)),
     Case("sort", lambda x: x.sort(), (BROKEN,), _sorted, "of inf and nan", gradient=False),
     Case("sort", lambda x: x.sort(descending=True), (BROKEN,), lambda t: _sorted(t, descending=True), "of inf and nan, descending", gradient=False),

@@ -12,6 +12,7 @@ from anneal import dtypes
 
 FLOATS: Final = (dtypes.float32, dtypes.float16, dtypes.bfloat16)
 NUMBERS: Final = (dtypes.float32, dtypes.float16, dtypes.int32)
+SMALL: Final = (dtypes.int8, dtypes.uint8, dtypes.int16)
 BLOCK: Final = given(2, 3, 4)
 TIES: Final = given(values=[[3.0, 1.0, 3.0, -2.0], [0.5, 0.5, 0.5, 0.5]])
 ZEROS: Final = given(values=[[0.0, 2.0, -3.0], [0.0, 0.0, 4.0], [1.5, -2.0, 0.5]])
@@ -50,14 +51,14 @@ def _as(case: Case, *inputs: Given, **changes: Any) -> Case:
 
 
 SUMS: Final = (
-    _as(_named("sum"), dtypes=(*NUMBERS, dtypes.bool), edges=True),
+    _as(_named("sum"), dtypes=(*NUMBERS, dtypes.bool, *SMALL), edges=True),
     _as(_named("sum", axis=(0, 2), keepdim=True), dtypes=(*NUMBERS, dtypes.bool)),
     _as(_named("sum", axis=-2), dtypes=FLOATS),
     _as(_named("sum", axis=1), BROKEN, label="of inf and nan", gradient=False),
     _named("sum", axis=0, dtype=None),
     Case("sum", lambda x: x.sum(1, dtype=dtypes.float32), (BLOCK,), lambda t: t.sum(1, dtype=torch().float32), "dtype", NUMBERS),
     _as(_named("sum"), given(300, 300, low=0), label="of a large tensor", kernels=2, dtypes=(dtypes.int32,)),
-    Case("prod", lambda x: x.prod(), (BLOCK,), label="of all", dtypes=(dtypes.float32, dtypes.int32), kernels=1, edges=True),
+    Case("prod", lambda x: x.prod(), (BLOCK,), label="of all", dtypes=(dtypes.float32, dtypes.int32, *SMALL), kernels=1, edges=True),
     _as(_named("prod", axis=1), ZEROS, label="of zeros"),
     Case("prod", lambda x: x.prod(2, keepdim=True), (BLOCK,), lambda t: t.prod(2, keepdim=True), "keepdim", (*NUMBERS, dtypes.bool)),
     Case("prod", lambda x: x.prod(0, dtype=dtypes.float32), (BLOCK,), lambda t: t.prod(0, dtype=torch().float32), "dtype", NUMBERS),
@@ -69,7 +70,7 @@ SUMS: Final = (
     _as(_named("count_nonzero", axis=(0, 2)), gradient=False, dtypes=(*NUMBERS, dtypes.bool)),
 )
 EXTREMES: Final = (
-    _as(_named("max"), dtypes=(*NUMBERS, dtypes.bool), edges=True),
+    _as(_named("max"), dtypes=(*NUMBERS, dtypes.bool, *SMALL), edges=True),
     _as(_named("max"), TIES, label="of equals"),
     _as(_named("max", axis=1, keepdim=True), dtypes=FLOATS),
     _as(_named("min"), dtypes=(*NUMBERS, dtypes.bool), edges=True),

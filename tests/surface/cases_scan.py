@@ -30,7 +30,7 @@ def _sums(name: str, **changes: Any) -> list[Case]:
 
     return [
         case("", BLOCK, dtypes=(dtypes.float32, dtypes.int32), kernels=1),
-        case("axis=1", BLOCK, axis=1, dtypes=(dtypes.float16, dtypes.int32, dtypes.bool), gradient=False),
+        case("axis=1", BLOCK, axis=1, dtypes=(dtypes.float16, dtypes.int32, dtypes.bool, dtypes.int8), gradient=False),
         case("axis=-1", BLOCK, axis=-1),
         case("of blocks", given(2, 150, low=-1.0, high=1.0), axis=1, kernels=3),
         case("of inf and nan", BROKEN, gradient=False),
@@ -43,7 +43,7 @@ def _extremes(name: str) -> list[Case]:
 
     return [
         case("", BLOCK, dtypes=WIDTHS, kernels=2),
-        case("axis=1", BLOCK, axis=1, dtypes=(*WIDTHS, dtypes.bool)),
+        case("axis=1", BLOCK, axis=1, dtypes=(*WIDTHS, dtypes.bool, dtypes.uint8)),
         case("of equals", STEPS),
         case("of blocks", given(2, 150, low=-6, high=6), axis=1, dtypes=(dtypes.float32, dtypes.int32)),
         case("of inf and nan", BROKEN, gradient=False),
