@@ -84,11 +84,15 @@ def negate(a: Dim) -> Dim:
 
 
 def product(dims: Shape) -> Dim:
-    """Number of elements of a shape."""
+    """Number of elements of a shape: symbols in order, then what is known, so that equal counts are one node."""
+    known = 1
     total: Dim = 1
     for dim in dims:
-        total = multiply(total, dim)
-    return total
+        if isinstance(dim, int):
+            known *= dim
+        else:
+            total = multiply(total, dim)
+    return multiply(total, known)
 
 
 def as_uop(dim: Dim) -> UOp:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from anneal import DTypeError, ShapeError, Tensor, UsageError, dtypes
+from anneal.ir import build
+from anneal.ir.interp import evaluate
 
 
 def zeros(*shape: int) -> Tensor:
@@ -58,6 +60,17 @@ def test_two_for_one_place_are_one() -> None:
     """Windows that overlap find one element twice; indices outside of the plane are dropped."""
     assert Tensor([[5.0, 7.0]]).max_unpool1d(Tensor([[1, 1]]), 2).tolist() == [[0, 7, 0, 0]]
     assert Tensor([[5.0, 7.0]]).max_unpool1d(Tensor([[-1, 9]]), 2).tolist() == [[0, 0, 0, 0]]
+
+
+def test_a_batch_of_a_size_known_at_run_time() -> None:
+    n = build.variable("n", 1, 8)
+    planes = build.param(0, (n, 2, 4), dtypes.float32)
+    values = [1.0, 3.0, 2.0, 0.0, 5.0, 4.0, 6.0, 7.0]
+    x = Tensor(planes)
+    [best, mean, grouped] = evaluate([x.max_pool1d(2).uop, x.adaptive_avg_pool1d(1).uop, x.group_norm(1).uop], {planes: values, n: [1]})
+    assert best == [3, 2, 5, 7]
+    assert mean == [1.5, 5.5]
+    assert sum(grouped) == pytest.approx(0, abs=1e-5)
 
 
 def test_planes_of_nothing() -> None:
