@@ -28,6 +28,7 @@ OPTIMIZER: Final = "optimizer"
 """The path of whatever optimiser there is."""
 _INTERN: Final = Arena.intern.__code__
 _CALLS: Final = frozenset({"__call__", "forward"})
+_UPDATES: Final = frozenset({"step", "schedule_step"})
 _OURS: Final = "anneal."
 _USERS: Final = ("anneal.nn.", "anneal.examples.")
 
@@ -83,7 +84,7 @@ class Modules:
 def _begins(owner: Any, function: str) -> bool:
     """True for a call that a module begins with, and for what an optimiser does."""
     if isinstance(owner, Optimizer):
-        return function != "__init__"
+        return function in _UPDATES
     if function not in _CALLS or isinstance(owner, Tensor | type) or not hasattr(owner, "__dict__"):
         return False
     home = f"{type(owner).__module__}."
