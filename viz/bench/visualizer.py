@@ -38,23 +38,21 @@ TURNS: Final = 5
 AIMS: Final = {"cold": 5.0, "warm": 2.0, "compile": 2.0}
 """Seconds, seconds, and times the native time."""
 _WAIT: Final = 120_000
-_WORKER: Final = """async () => {
+_WORKER: Final = """() => {
   const worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
   const answers = new Map();
-  const began = new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => {
-      if (data.ready !== undefined) resolve();
-      else if (data.failed !== undefined) reject(new Error(data.failed));
-      else if (data.id !== undefined) answers.get(data.id)(JSON.parse(data.text));
-    };
-  });
   let number = 0;
+  worker.onmessage = ({ data }) => {
+    const wrong = data.failed ?? data.broken;
+    if (wrong !== undefined) for (const { reject } of answers.values()) reject(new Error(wrong));
+    else if (data.id !== undefined) answers.get(data.id).resolve(JSON.parse(data.text));
+  };
   window.asked = async (kind, params) => {
-    const answer = await new Promise((resolve) => { answers.set(++number, resolve); worker.postMessage({ id: number, kind, params }); });
+    const id = ++number;
+    const answer = await new Promise((resolve, reject) => { answers.set(id, { resolve, reject }); worker.postMessage({ id, kind, params }); });
     if (!answer.ok) throw new Error(answer.error.message);
     return answer.value;
   };
-  await began;
 }"""
 _COMPILE: Final = """async (program) => {
   const start = performance.now();
