@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser
 from site_browser import Host
 
+from anneal.ir.dtype import by_name
 from anneal.ir.text import print_graph
 from anneal.runtime.device import get_device
-from anneal.tensor import realize
+from anneal.tensor import host, realize
 from e2e.conftest import ROOT, Watched
 from e2e.python_tab import PythonTab, python_tab
 
@@ -99,7 +100,6 @@ async def home():
 '''
 
 Array = NDArray[Any]
-_HELD: Final = {"float32": np.float32, "bfloat16": np.float32, "int32": np.int32, "uint32": np.uint32, "bool": np.uint32}
 
 
 class Native:
@@ -149,7 +149,8 @@ def examples(shown: bool) -> list[str]:
 def array(dtype: str, values: Any) -> Array:
     """Values as they came: base64 of a buffer's bytes, or numbers."""
     if isinstance(values, str):
-        return np.frombuffer(base64.b64decode(values), _HELD[dtype])
+        data, held = base64.b64decode(values), by_name(dtype)
+        return np.array([float(v) for v in host.decode(data, held, len(data) // held.storage)])
     return np.array([float(v) for v in values])
 
 
@@ -208,7 +209,7 @@ def generator() -> Any:
 
 
 def drawn(count: int) -> list[tuple[int, str, list[str], list[Array]]]:
-    """Programs without float16, which not every device has: seed, graph, the bytes of the inputs, and what NumPy has for the outputs."""
+    """Random programs: seed, graph, the bytes of the inputs, and what NumPy has for the outputs."""
     found: list[tuple[int, str, list[str], list[Array]]] = []
     module, device, seed = generator(), get_device("reference"), 1000
     while len(found) < count:
@@ -217,7 +218,7 @@ def drawn(count: int) -> list[tuple[int, str, list[str], list[Array]]]:
         results = [*program.outputs, *program.inputs]
         traced = realize.trace([t.uop for t, _ in results])
         text = print_graph(traced.sink)
-        if "float16" in text or not traced.buffers:
+        if not traced.buffers:
             continue
         realize.place(traced.buffers, device)
         given = [base64.b64encode(realize.read(b)).decode() for b in traced.buffers]
@@ -241,8 +242,8 @@ def test_random_programs_have_one_plan_and_one_result(native: Native, tab: Pytho
 
 
 def test_what_a_target_lacks_is_refused_in_the_same_words(native: Native, tab: PythonTab) -> None:
-    text = "%0 = param:float16 [(0, (4,))]\n%1 = exp2:float16 %0\n%2 = sink:bool %1\nreturn %2"
+    text = "%0 = param:float32 [(0, (40000000,))]\n%1 = exp2:float32 %0\n%2 = sink:bool %1\nreturn %2"
     here, there = native.run("await told(text)", text=text), tab.run("await told(text)", text=text)
     assert here == there
     assert here[0] == "CompileError"
-    assert "float16" in here[1]
+    assert "160000000 bytes" in here[1]

@@ -418,18 +418,21 @@ device.clock = "timestamp-query"
 # What goes wrong.
 
 
-def test_float16_is_refused_before_any_work(python: PythonTab) -> None:
-    code = """
-try:
-    result = await Tensor([1.0, 2.0], dtype=dtypes.float16).exp2().tolist_async()
-except AnnealError as error:
-    result = told(error)
-result
-"""
-    kind, message, ours = python.run(code)
-    assert ours
-    assert "float16" in message
-    assert kind in ("CompileError", "DeviceError")
+@pytest.mark.parametrize(
+    ("dtype", "wanted"),
+    [
+        ("float16", [2.0, 0.333251953125, -4.0]),
+        ("bfloat16", [2.0, 0.333984375, -4.0]),
+        ("float8_e4m3", [2.0, 0.34375, -4.0]),
+        ("float8_e5m2", [2.0, 0.3125, -4.0]),
+        ("int16", [2, 0, -4]),
+        ("int8", [2, 0, -4]),
+        ("uint8", [2, 0, 0]),
+    ],
+)
+def test_narrow_elements_lie_packed_in_words(python: PythonTab, dtype: str, wanted: list[float]) -> None:
+    code = f"await (Tensor([1.0, {1 / 6!r}, -2.0]) * 2).cast(dtypes.{dtype}).realize().flip(0).flip(0).tolist_async()"
+    assert python.run(code) == wanted
 
 
 BROKEN = """

@@ -70,7 +70,8 @@ def assemble(given: Given, scheduled: Schedule, bound: Sequence[Bound], programs
     buffers += temporaries
     for b in buffers:
         if isinstance(b.bytes, int) and b.bytes > target.binding_bytes:
-            raise CompileError(f"a {b.role} of {b.dtype}{show(b.shape)} needs {b.bytes} bytes; a binding of this target holds {target.binding_bytes}: split it")  # type: ignore[arg-type]
+            what = f"the {b.role} of {b.dtype}{show(b.shape)}"  # type: ignore[arg-type]
+            raise CompileError(f"{what} needs {b.bytes} bytes; a binding of this target holds {target.binding_bytes}: split it")
     names: dict[str, int] = {}
     shared = _Shared(scheduled, place, known, {m: u for u, m in scheduled.buffers.items()}, {d.node: (i, d) for i, d in enumerate(scheduled.decisions)})
     kernels = tuple(
