@@ -255,7 +255,7 @@ class _Writer:
 
     def in_f32(self, name: str, dtype: DType, *arguments: str) -> str:
         """A helper on f32 values, with conversions where they are f16."""
-        if dtype is not dtypes.float16:
+        if self.type(dtype) != "f16":
             return self.helper(name, *map(_bare, arguments))
         return f"f16({self.helper(name, *(f'f32({_bare(x)})' for x in arguments))})"
 

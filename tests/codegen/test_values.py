@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
-from anneal import Tensor
+from anneal import Tensor, compile, execute
 from anneal.ir import build
 from anneal.ir.dtype import TENSOR_DTYPES, DType, Scalar, dtypes
 from anneal.ir.ops import ALL_OPS, Op, Ops
 from anneal.ir.scalars import alu, combine
 from anneal.ir.uop import UOp
+from anneal.runtime.device import get_device
 
 DEVICES: Final = ("webgpu", "reference")
 NAN, INF = math.nan, math.inf
@@ -85,6 +87,22 @@ def test_an_operation_on_special_values(op: Op, dtype: DType, device: str) -> No
     node = build.alu(op, *(c.uop for c in columns))
     wanted = [alu(op, node.dtype, [c.dtype.round(v) for c, v in zip(columns, row, strict=True)], dtype) for row in rows]
     compare(node, device, wanted, rows, _NEAR.get(dtype, 0.0) if op in _ROUNDED else 0.0)
+
+
+@pytest.mark.parametrize("op", [op for op, dtype in CASES if dtype is dtypes.float16], ids=lambda op: op.name)
+def test_float16_on_a_gpu_that_has_none(op: Op) -> None:
+    choices = [VALUES[dtypes.bool if op is Ops.WHERE and i == 0 else dtypes.float16] for i in range(op.arity)]
+    rows = [row for row in itertools.product(*choices) if sensible(op, dtypes.float16, row)]
+    kinds = [dtypes.bool if op is Ops.WHERE and i == 0 else dtypes.float16 for i in range(op.arity)]
+    columns = [Tensor(list(c), dtype=kind, device="webgpu") for kind, c in zip(kinds, zip(*rows, strict=True), strict=True)]
+    node = build.alu(op, *(c.uop for c in columns))
+    compiled = compile(Tensor(node, device="webgpu"), target=replace(get_device("webgpu").target, float16=False))
+    assert "f16(" not in compiled.kernels[0].wgsl.replace("_f16(", "(")
+    (found,) = execute(compiled, *columns)
+    wanted = [alu(op, node.dtype, [c.dtype.round(v) for c, v in zip(columns, row, strict=True)], dtypes.float16) for row in rows]
+    near = _NEAR[dtypes.float16] if op in _ROUNDED else 0.0
+    wrong = [(row, f, w) for row, f, w in zip(rows, found.tolist(), wanted, strict=True) if not same(f, w, near)]
+    assert not wrong, f"{len(wrong)} of {len(rows)} (operands, found, wanted): {wrong[:6]}"
 
 
 def sensible(op: Op, dtype: DType, row: Sequence[Scalar]) -> bool:
