@@ -70,8 +70,6 @@ CASES: Final[tuple[Case, ...]] = (
     made("eye", lambda t, _: t.eye(3)),
     made("eye", lambda t, d: (t.eye(2, 4), t.eye(3, 2, dtype=d("int32")), t.eye(0)), "sizes", kernels=2),
     made("tri", lambda t, _: t.tri(3, 4, 1), theirs=lambda: torch().ones(3, 4).tril(1)),
-    Case("tril", lambda x: x.tril(-1), (given(2, 4, 5),), dtypes=(dtypes.float32, dtypes.int32), kernels=1),
-    Case("triu", lambda x: x.triu(1), (given(2, 4, 5),), dtypes=(dtypes.float32, dtypes.int32), kernels=1),
     Case("meshgrid", Tensor.meshgrid, (given(3), given(4)), lambda x, y: torch().meshgrid(x, y, indexing="ij")),
     Case(
         "meshgrid", lambda x, y, z: x.meshgrid(y, z, indexing="xy"), (given(3), given(4), given(2)), lambda *x: torch().meshgrid(*x, indexing="xy"), label="xy"
