@@ -181,6 +181,8 @@ class Dashboard(App[None]):
 
     def draw(self) -> None:
         """Draw the monitor's state."""
+        if not self.query("#heading"):
+            return  # the screen is being taken down
         self._drawn = time.monotonic()
         monitor = self.monitor
         self.query_one("#heading", Static).update(write.heading(monitor, self.state()))
