@@ -26,8 +26,10 @@ HELPERS: Final = {
     "less": "fn less(a: f32, b: f32) -> bool { return a < b && !is_nan(a) && !is_nan(b); }",
     "equal": "fn equal(a: f32, b: f32) -> bool { return a == b && !is_nan(a) && !is_nan(b); }",
     "div_f32": "fn div_f32(a: f32, b: f32) -> f32 {\n  let s = select(1.0, 0.0625, abs(b) > 1e37);\n  return (a * s) / (b * s);\n}",
-    "sin_f32": "fn sin_f32(x: f32) -> f32 {\n  let k = round(x * 0.15915494);\n"
-    "  return sin(select(((x - k * 6.28125) - k * 0.0019350051879882812) - k * 3.019916e-7, x, abs(x) <= 3.2));\n}",
+    "sin_f32": "fn sin_f32(x: f32) -> f32 {\n  let k = round(x * 0.31830987);\n"
+    "  let r = ((x - k * 3.140625) - k * 0.00096774101) + k * 8.7422777e-8;\n  let s = r * r;\n"
+    "  let p = r + r * s * (-0.16666657 + s * (0.0083329985 + s * (-0.00019805321 + s * 0.0000025973416)));\n"
+    "  return select(select(p, -p, (i32(k) & 1) != 0), x, abs(x) < 0.0001);\n}",
     "exp2_f32": "fn exp2_f32(x: f32) -> f32 { return select(exp2(x), x, is_nan(x)); }",
     "log2_f32": "fn log2_f32(x: f32) -> f32 {\n  let b = bitcast<u32>(x);\n  let size = b & 0x7fffffffu;\n"
     "  let end = select(x, bitcast<f32>(b | 0xff800000u), size == 0u);\n"
