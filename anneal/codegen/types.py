@@ -46,6 +46,11 @@ FROM_BITS: Final = {dtypes.bfloat16: "from_bf16", dtypes.float16: "from_f16", dt
 """Helpers for the bits of floats that are kept as f32."""
 
 
+def width(dtype: DType, *, half: bool = True) -> int:
+    """Bytes of an element in a buffer that only kernels see."""
+    return dtype.storage if dtype is dtypes.float16 and half else 4
+
+
 def wgsl_type(dtype: DType, *, half: bool = True) -> str:
     """The type of a value in WGSL; `half` says whether the device has float16."""
     if dtype not in _TYPES:

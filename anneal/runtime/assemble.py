@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 from anneal.codegen.bind import Bound
 from anneal.codegen.program import Program
 from anneal.codegen.target import UNIT, Target
+from anneal.codegen.types import width
 from anneal.errors import CompileError
-from anneal.ir.dtype import DType, dtypes
+from anneal.ir.dtype import dtypes
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import Shape, shape, show
@@ -44,11 +45,6 @@ class Given(NamedTuple):
 def buffer_bytes(dims: Shape, width: int) -> int:
     """Bytes of a buffer of elements of some bytes: at least one element, a multiple of 4."""
     return -(-max(1, elements(dims)) * width // UNIT) * UNIT
-
-
-def _width(dtype: DType, target: Target) -> int:
-    """Bytes of an element that only kernels see."""
-    return dtype.storage if dtype is dtypes.float16 and target.float16 else UNIT
 
 
 def assemble(given: Given, scheduled: Schedule, bound: Sequence[Bound], programs: Sequence[Program], texts: Sequence[tuple[str, str]], target: Target) -> Plan:
@@ -98,15 +94,15 @@ def _temporaries(bound: Sequence[Bound], place: dict[UOp, int], target: Target) 
                 first.setdefault(memory, i)
                 last[memory] = i
     values = list(first)
-    lives = {n: Life(first[m], last[m], buffer_bytes(shape(m), _width(m.dtype, target))) for n, m in enumerate(values)}
+    lives = {n: Life(first[m], last[m], buffer_bytes(shape(m), width(m.dtype, half=target.float16))) for n, m in enumerate(values)}
     chosen, sizes = share(lives)
     made: dict[int, PlanBuffer] = {}
     start = 1 + max(place.values(), default=-1)
     for n, memory in enumerate(values):
         place[memory] = start + chosen[n]
-        dtype = dtypes.uint32 if memory.dtype.storage < UNIT and memory.dtype is not dtypes.float16 else memory.dtype
-        size = sizes[chosen[n]]
-        made.setdefault(chosen[n], PlanBuffer("temporary", dtype.name, (size // _width(dtype, target),), size))
+        each, size = width(memory.dtype, half=target.float16), sizes[chosen[n]]
+        dtype = memory.dtype if memory.dtype.storage == each else dtypes.uint32
+        made.setdefault(chosen[n], PlanBuffer("temporary", dtype.name, (size // each,), size))
     return [made[i] for i in range(len(sizes))]
 
 
@@ -145,7 +141,7 @@ def _kernel(body: Body, bound: Bound, program: Program, text: tuple[str, str], n
         ops=tuple(describe(u) for u in fused),
         op_phases=tuple(u.phase for u in fused),
         flops=flops(body),
-        bytes=moved(bound),
+        bytes=moved(bound, half=program.half),
         boundaries=tuple(Boundary(describe(d.node), d.scope, d.reason, stored.get(d.node)) for d in decided),
     )
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from anneal.codegen.bind import Bound
+from anneal.codegen.types import width
 from anneal.ir.graph import toposort
 from anneal.ir.ops import Ops
 from anneal.ir.shape import shape
@@ -29,11 +30,11 @@ def flops(body: Body) -> int:
     return total
 
 
-def moved(bound: Bound) -> int:
+def moved(bound: Bound, *, half: bool) -> int:
     """Bytes that are read, plus bytes that are written, each element once.
 
     What only a part of is read, such as the rows of a batch, counts as many elements as the loops around its loads have points. A buffer that
-    is read and then overwritten counts twice.
+    is read and then overwritten counts twice. `half` says whether float16 takes 2 bytes.
     """
     read: dict[int, int] = {}
     written: dict[int, int] = {}
@@ -42,7 +43,7 @@ def moved(bound: Bound) -> int:
             counts = read if access.op is Ops.LOAD else written
             number = access.src[0].arg[0]
             counts[number] = counts.get(number, 0) + _points(access)
-    return sum(_bytes(bound.memory[n], points) for counts in (read, written) for n, points in counts.items())
+    return sum(_bytes(bound.memory[n], points, half=half) for counts in (read, written) for n, points in counts.items())
 
 
 def _points(access: UOp) -> int:
@@ -50,5 +51,5 @@ def _points(access: UOp) -> int:
     return span(free_ranges(access.src[1]))
 
 
-def _bytes(memory: UOp, points: int) -> int:
-    return min(points, elements(shape(memory))) * memory.dtype.storage
+def _bytes(memory: UOp, points: int, *, half: bool) -> int:
+    return min(points, elements(shape(memory))) * width(memory.dtype, half=half)

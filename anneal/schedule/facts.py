@@ -72,8 +72,6 @@ def _decodes(node: UOp) -> bool:
 
     Of what is only loaded that is a part of the load, which moves fewer bytes than one of what it makes would.
     """
-    if not node.src:
-        return False
     source, goal = node.src[0].dtype, node.dtype
     if node.op is Ops.CAST and source.is_float:
         return goal.is_float and goal.holds(source)

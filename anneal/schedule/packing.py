@@ -15,7 +15,6 @@ all its elements, so nothing has to be atomic. Values that only kernels see stay
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import Final
 
 from anneal.errors import CompileError
@@ -23,7 +22,7 @@ from anneal.ir import build
 from anneal.ir.dtype import DType, by_name, dtypes
 from anneal.ir.graph import replace_sources, toposort
 from anneal.ir.ops import Ops
-from anneal.ir.shape import shape, show
+from anneal.ir.shape import product, shape, show
 from anneal.ir.uop import ARENA, UOp
 
 WORD: Final = 32
@@ -37,11 +36,6 @@ class Packed:
     sink: UOp
     words: dict[UOp, UOp]
     """The words of each PARAM and of each output whose elements are packed."""
-
-    @property
-    def elements(self) -> dict[UOp, UOp]:
-        """What each of the words holds."""
-        return {words: value for value, words in self.words.items()}
 
 
 def per_word(dtype: DType, *, half: bool) -> int:
@@ -83,10 +77,10 @@ def _rows(value: UOp, count: int) -> bool:
 
 def _size(value: UOp) -> int:
     """How many elements there are; raises CompileError where that is symbolic."""
-    sizes = [n for n in shape(value) if isinstance(n, int)]
-    if len(sizes) != len(shape(value)):
+    count = product(shape(value))
+    if not isinstance(count, int):
         raise CompileError(f"{value.dtype.name}{show(shape(value))} cannot be packed into words: make the last size a multiple of {WORD // value.dtype.bits}")
-    return prod(sizes)
+    return count
 
 
 def _word_shape(value: UOp, count: int) -> tuple[int | UOp, ...]:
@@ -97,10 +91,6 @@ def _word_shape(value: UOp, count: int) -> tuple[int | UOp, ...]:
         assert isinstance(last, int)
         return (*dims[:-1], last // count)
     return (-(-_size(value) // count),)
-
-
-def _number(value: int, like: UOp) -> UOp:
-    return build.broadcast_to(build.const(value, dtypes.uint32), shape(like))
 
 
 def _packed(value: UOp, count: int) -> UOp:
@@ -117,7 +107,7 @@ def _packed(value: UOp, count: int) -> UOp:
         part = build.shrink(bits, (*((0, n) for n in places), (lane, lane + 1)))
         part = build.reshape(part, places)
         if lane:
-            part = build.alu(Ops.SHL, part, _number(lane * value.dtype.bits, part))
+            part = build.alu(Ops.SHL, part, build.const(lane * value.dtype.bits, dtypes.uint32))
         total = part if total is None else build.alu(Ops.OR, total, part)
     assert total is not None
     return total
@@ -129,9 +119,9 @@ def _unpacked(words: UOp, value: UOp, count: int) -> UOp:
     places = shape(words)
     spread = build.expand(build.reshape(words, (*places, 1)), (*places, count))
     lanes = build.broadcast_to(build.iota(count, dtypes.uint32), (*places, count))
-    bits = build.alu(Ops.SHR, spread, build.alu(Ops.MUL, lanes, _number(dtype.bits, lanes)))
+    bits = build.alu(Ops.SHR, spread, build.alu(Ops.MUL, lanes, build.const(dtype.bits, dtypes.uint32)))
     if not _rows(value, count):
-        bits = build.reshape(bits, (prod(n for n in places if isinstance(n, int)) * count,))
+        bits = build.reshape(bits, (product(shape(bits)),))
         bits = build.shrink(bits, ((0, _size(value)),))
     bits = build.cast(build.reshape(bits, dims), by_name(f"uint{dtype.bits}"))
     return build.bitcast(bits, dtype)
