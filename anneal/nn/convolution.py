@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from anneal.errors import ShapeError, UsageError
 from anneal.nn.layers import fan_uniform
 from anneal.tensor import realize, shapes
-from anneal.tensor.convolutions import Padding, Sizes
+from anneal.tensor.convolutions import Padding, Sizes, margins
 from anneal.tensor.tensor import Tensor
 
 _MODES: Final = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
@@ -64,21 +64,8 @@ class _Conv:
 
     def _around(self) -> list[int]:
         """(before, after) for each axis, the last first."""
-        around: list[int] = []
-        kernel = self.kernel_size
-        apart = shapes.pair(self.dilation, "dilation", self.axes)
-        if self.padding == "valid":
-            return [0] * (2 * self.axes)
-        if isinstance(self.padding, str):
-            if self.padding != "same" or any(n != 1 for n in shapes.pair(self.stride, "stride", self.axes)):
-                raise UsageError(f'padding is numbers, "valid", or with stride 1 "same", not {self.padding!r}')
-            for size, step in zip(reversed(kernel), reversed(apart), strict=True):
-                total = step * (size - 1)
-                around += [total // 2, total - total // 2]
-            return around
-        for amount in reversed(shapes.pair(self.padding, "padding", self.axes)):
-            around += [amount, amount]
-        return around
+        stride, apart = (shapes.pair(value, "an argument", self.axes) for value in (self.stride, self.dilation))
+        return [n for pair in reversed(margins(self.padding, self.kernel_size, stride, apart)) for n in pair]
 
 
 class Conv1d(_Conv):

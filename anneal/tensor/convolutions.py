@@ -77,8 +77,8 @@ class Convolutions(Products):
         steps, apart = shapes.pair(stride, "stride", count), shapes.pair(dilation, "dilation", count)
         if min(*steps, *apart, *size) < 1:
             raise ShapeError(f"{what}: stride {stride}, dilation {dilation} and the kernel's sizes {show(size)} must be at least 1")
-        margins = _margins(padding, size, steps, apart)
-        windows = self.cast(dtype).pad([(0, 0), (0, 0), *margins])._windows(size, steps, apart)
+        around = margins(padding, size, steps, apart)
+        windows = self.cast(dtype).pad([(0, 0), (0, 0), *around])._windows(size, steps, apart)
         plane, batch = windows.shape[2 : 2 + count], self.shape[0]
         # (batch, groups, 1, OH, OW, inner, KH, KW) times (groups, out / groups, 1, 1, inner, KH, KW)
         x = windows.reshape(batch, groups, 1, inner, *plane, *kernel).permute(_channels_inside(count))
@@ -157,7 +157,7 @@ def _channels_inside(count: int) -> list[int]:
     return [0, 1, 2, *range(4, 4 + count), 3, *range(4 + count, 4 + 2 * count)]
 
 
-def _margins(padding: Padding, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, int]]:
+def margins(padding: Padding, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, int]]:
     """How much is added before and after each axis; where "same" is odd, one more after."""
     if not isinstance(padding, str):
         return [(p, p) for p in shapes.pair(padding, "padding", len(kernel))]

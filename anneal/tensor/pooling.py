@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Self, overload
+from functools import reduce
+from operator import mul
+from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 from anneal.errors import DTypeError, ShapeError, UsageError
 from anneal.ir.shape import show
@@ -21,6 +23,7 @@ from anneal.tensor.convolutions import Convolutions, Sizes
 
 Step = Sizes | None
 Outputs = int | None | Sequence[int | None]
+Shaped = TypeVar("Shaped", bound=Convolutions)
 
 
 class _Windows(NamedTuple):
@@ -179,13 +182,12 @@ class Pools(Convolutions):
             return (windows._floating()._wide().sum(axes) / divisor).cast(x._floating().dtype)
         if not any(at.over) and (count_include_pad or not any(at.padding)):
             return windows.mean(axes)
-        met: Self | None = None
+        lengths = []
         for i, length in enumerate(x._plane(count)):
-            margin, behind = at.padding[i] if count_include_pad else 0, (1,) * (count - 1 - i)
+            margin = at.padding[i] if count_include_pad else 0
             start = self._iota(windows.shape[self.ndim - count + i]) * at.stride[i] - at.padding[i]
-            along = ((start + at.size[i]).minimum(length + margin) - start.maximum(-margin)).reshape(-1, *behind)
-            met = along if met is None else met * along
-        return (windows._floating()._wide().sum(axes) / met).cast(x._floating().dtype)
+            lengths.append((start + at.size[i]).minimum(length + margin) - start.maximum(-margin))
+        return (windows._floating()._wide().sum(axes) / _areas(lengths)).cast(x._floating().dtype)
 
     # Windows of one size.
 
@@ -284,12 +286,9 @@ class Pools(Convolutions):
         if even is not None:
             return self._pooled(even).mean(axes)
         windows, _, inside = self._uneven(outputs)
-        met: Self | None = None
-        for i, (length, wanted) in enumerate(zip(self._plane(count), outputs, strict=True)):
-            start, end = _share(self._iota(wanted), length, wanted)
-            along = (end - start).reshape(-1, *(1,) * (count - 1 - i))
-            met = along if met is None else met * along
-        return (inside.where(windows._floating()._wide(), 0).sum(axes) / met).cast(self._floating().dtype)
+        shares = [_share(self._iota(wanted), length, wanted) for length, wanted in zip(self._plane(count), outputs, strict=True)]
+        areas = _areas([end - start for start, end in shares])
+        return (inside.where(windows._floating()._wide(), 0).sum(axes) / areas).cast(self._floating().dtype)
 
     def _shared(self, what: str, count: int, output_size: Outputs) -> tuple[tuple[int, ...], _Windows | None]:
         """The result's plane; and windows of one size where it divides the plane."""
@@ -370,3 +369,8 @@ class Pools(Convolutions):
 def _share(output: Any, length: int, wanted: int) -> tuple[Any, Any]:
     """Where window number `output` of `wanted` over so many elements begins and ends."""
     return output * length // wanted, ((output + 1) * length + (wanted - 1)) // wanted
+
+
+def _areas(lengths: Sequence[Shaped]) -> Shaped:
+    """How many elements each window has, from its length along each axis."""
+    return reduce(mul, [along.reshape(-1, *(1,) * behind) for behind, along in zip(reversed(range(len(lengths))), lengths, strict=True)])
