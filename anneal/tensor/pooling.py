@@ -287,8 +287,8 @@ class Pools(Convolutions):
             return self._pooled(even).mean(axes)
         windows, _, inside = self._uneven(outputs)
         shares = [_share(self._iota(wanted), length, wanted) for length, wanted in zip(self._plane(count), outputs, strict=True)]
-        areas = _areas([end - start for start, end in shares])
-        return (inside.where(windows._floating()._wide(), 0).sum(axes) / areas).cast(self._floating().dtype)
+        lengths: list[Self] = [end - start for start, end in shares]
+        return (inside.where(windows._floating()._wide(), 0).sum(axes) / _areas(lengths)).cast(self._floating().dtype)
 
     def _shared(self, what: str, count: int, output_size: Outputs) -> tuple[tuple[int, ...], _Windows | None]:
         """The result's plane; and windows of one size where it divides the plane."""
